@@ -1,8 +1,92 @@
-//! The host as the agent sees it: what was read once and is shared by every resource.
+//! The host as the agent sees it: programs it runs, blobs it asks for, and what was learnt in this run.
+
+use crate::resource::{ResourceError, ResourceId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+/// Fetches a blob from the operator by the hexadecimal SHA-256 of its bytes.
+pub type FetchBlob = Box<dyn FnMut(&str) -> Result<Vec<u8>, ResourceError>>;
 
 /// The host that the agent runs on.
-///
-/// Reads that many resources need (package database, units, accounts, PostgreSQL's catalogue) happen once and are
-/// forgotten when a change may have made them old.
-#[derive(Debug, Default)]
-pub struct Host {}
+pub struct Host {
+    fetch_blob: FetchBlob,
+    /// Reads that many resources need, kept until a change may have made them old.
+    pub facts: crate::facts::Facts,
+    /// Fingerprints of the resources observed so far, in the state that they have now.
+    pub fingerprints: BTreeMap<ResourceId, String>,
+    /// Resources changed in this run.
+    pub changed: BTreeSet<ResourceId>,
+}
+
+impl Host {
+    /// A host of which nothing is known yet.
+    pub fn new(fetch_blob: FetchBlob) -> Self {
+        Self {
+            fetch_blob,
+            facts: crate::facts::Facts::default(),
+            fingerprints: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
+    }
+
+    /// The bytes of a blob, from the operator.
+    pub fn blob(&mut self, sha256: &str) -> Result<Vec<u8>, ResourceError> {
+        (self.fetch_blob)(sha256)
+    }
+
+    /// Runs a program and returns what it printed; an error holds the end of what it said.
+    ///
+    /// Arguments are seen by everyone on the host, so a secret goes to `input`.
+    pub fn run(&self, argv: &[&str], input: Option<&[u8]>) -> Result<String, ResourceError> {
+        let output = execute(argv, input)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let mut said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if said.trim().is_empty() {
+            said = String::from_utf8_lossy(&output.stdout).into_owned();
+        }
+        Err(ResourceError::Program {
+            program: argv.join(" "),
+            status: output.status.to_string(),
+            output: tail(&said, 12),
+        })
+    }
+
+    /// Whether a program ends well; an error only where it cannot be started.
+    pub fn succeeds(&self, argv: &[&str]) -> Result<bool, ResourceError> {
+        Ok(execute(argv, None)?.status.success())
+    }
+}
+
+fn execute(argv: &[&str], input: Option<&[u8]>) -> Result<std::process::Output, ResourceError> {
+    let attempted = || format!("start `{}`", argv.join(" "));
+    let (program, arguments) =
+        argv.split_first().ok_or_else(|| ResourceError::Other("an empty command line".to_owned()))?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(ResourceError::io(attempted()))?;
+    let writer = child.stdin.take().zip(input.map(<[u8]>::to_vec)).map(|(mut stdin, bytes)| {
+        // A thread, so that a program that prints before it has read everything cannot block us both.
+        std::thread::spawn(move || stdin.write_all(&bytes))
+    });
+    let output = child.wait_with_output().map_err(ResourceError::io(attempted()))?;
+    if let Some(writer) = writer {
+        // A program may end without reading its input; its status tells whether that was an error.
+        let _unread = writer.join();
+    }
+    Ok(output)
+}
+
+/// The last `lines` lines of `text`.
+pub fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,30 @@
+//! What components know besides the platform file.
+
+use crate::secrets::Secrets;
+use bastide_platform::Platform;
+use std::collections::BTreeMap;
+
+/// Everything from which components make resources and checks.
+pub struct Context<'a> {
+    /// The platform.
+    pub platform: &'a Platform,
+    /// The operator's secrets and the platform's own certificate authority.
+    pub secrets: &'a Secrets,
+    /// The application's image.
+    pub app_image: &'a AppImage,
+    /// Now, in seconds since 1970; validity of certificates is reckoned from it.
+    pub now: i64,
+    /// Public names whose address DNS cannot tell the hosts (a lab's ACME authority); written to /etc/hosts.
+    pub names: &'a BTreeMap<String, std::net::Ipv4Addr>,
+}
+
+/// The application's image, as the hosts' container engines will know it.
+#[derive(Debug, Clone)]
+pub struct AppImage {
+    /// Reference, for example `bastide/app:3f1c…`.
+    pub reference: String,
+    /// Id in the engine.
+    pub id: String,
+    /// SHA-256 of the archive, hexadecimal.
+    pub archive: String,
+}
