@@ -5,17 +5,25 @@
 
 mod flow;
 mod host;
+mod identity;
+mod problem;
 mod settings;
+mod version;
 
 pub use flow::{Endpoint, Flow, Port, Transport};
 pub use host::{Host, HostName, OperatingSystem, Role, Ssh, Zone};
+pub use identity::{Broker, Credential, IdentitySettings, Linking, LoginProvider, Provider, TokenKeeper};
+pub use problem::{Excerpt, Location, PlatformErrors, Problem};
 pub use settings::{
-    Acme, AppSettings, Cdn, CdnProvider, Challenge, Eviction, LabSettings, Operator, PgBouncerSettings,
-    PostgresSettings, Settings, ValkeyInstance, ValkeySettings,
+    Acme, AppSettings, BanAction, Cdn, CdnProvider, Challenge, ContainerNetwork, Eviction, Fail2banSettings,
+    LabSettings, Operator, Persistence, PgBouncerSettings, PoolMode, PostgresSettings, Settings, SslMode,
+    ValkeyInstance, ValkeySettings,
 };
+pub use version::Version;
 
 use ipnet::Ipv4Net;
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// A whole platform: hosts in zones with roles, the traffic allowed between them, and the components' settings.
 #[derive(Debug, Clone)]
@@ -34,6 +42,8 @@ pub struct Platform {
     pub settings: Settings,
     /// File that the platform was read from; relative paths in it are resolved against its directory.
     pub source: PathBuf,
+    /// Where each key of the file stands, by its dotted path.
+    locations: BTreeMap<String, Location>,
 }
 
 impl Platform {
@@ -59,8 +69,19 @@ impl Platform {
         format!("https://{}", self.domain)
     }
 
-    /// Names that resolve publicly and need a certificate.
+    /// Names that resolve publicly and need a certificate: the domain, then what `acme.names` adds.
     pub fn public_names(&self) -> Vec<String> {
-        vec![self.domain.clone()]
+        let further = self.settings.acme.names.iter().filter(|name| **name != self.domain);
+        std::iter::once(&self.domain).chain(further).cloned().collect()
+    }
+
+    /// Where a path that the file names is: relative ones start at the file's own directory.
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.source.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// Where the key with this dotted path stands in the file, such as `hosts.edge.address` or `flows.0.port`.
+    pub fn location(&self, key: &str) -> Option<Location> {
+        self.locations.get(key).copied()
     }
 }
