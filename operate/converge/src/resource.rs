@@ -171,6 +171,11 @@ pub trait Manage {
     fn guarded_paths(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// Commands that make the old content effective again after a guarded change was undone.
+    fn after_revert(&self) -> Vec<Vec<String>> {
+        Vec::new()
+    }
 }
 
 /// Declares the kinds: one variant each, and the one place that reaches every kind through [`Manage`].

@@ -60,8 +60,7 @@ pub enum Provider {
 
 impl Provider {
     /// Every provider.
-    pub const ALL: [Provider; 4] =
-        [Provider::Google, Provider::Github, Provider::Microsoft, Provider::Apple];
+    pub const ALL: [Provider; 4] = [Provider::Google, Provider::Github, Provider::Microsoft, Provider::Apple];
 
     /// The provider as it is written in `platform.toml`.
     pub fn as_str(self) -> &'static str {

@@ -136,8 +136,11 @@ mod tests {
     #[test]
     fn carets_stand_under_the_words() {
         let text = "\tname = 7\n";
-        let problem =
-            Problem { message: "no".into(), help: Some("yes".into()), excerpt: Some(Excerpt::of(text, 8..9)) };
+        let problem = Problem {
+            message: "no".into(),
+            help: Some("yes".into()),
+            excerpt: Some(Excerpt::of(text, 8..9)),
+        };
         let errors = PlatformErrors { path: "p.toml".into(), problems: vec![problem] };
         assert_eq!(
             errors.to_string(),
