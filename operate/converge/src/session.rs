@@ -235,7 +235,7 @@ fn bootstrap(user: &str, agent: &AgentBinary) -> String {
         "set -e; if [ -x {path} ]; then echo {PRESENT}; else echo {MISSING} $(uname -m); umask 077; \
          mkdir -p /var/lib/bastide/agent; t={path}.$$; trap \"rm -f $t\" EXIT; \
          head -c {size} >$t; echo \"{hash}  $t\" | sha256sum --check --status; chmod 700 $t; mv $t {path}; \
-         trap - EXIT; find /var/lib/bastide/agent -type f ! -name "{hash}*" -mmin +60 -delete; fi; exec {path} agent serve"
+         trap - EXIT; find /var/lib/bastide/agent -type f ! -name \"{hash}*\" -mmin +60 -delete; fi; exec {path} agent serve"
     );
     as_root(user, &format!("sh -c '{script}'"))
 }
