@@ -3,6 +3,7 @@
 //! [`Platform`] is only ever made by parsing, so whoever holds one holds addresses, roles and names that agree
 //! with each other. Everything else in the operating wing reads it and nothing writes it.
 
+mod allowed;
 mod flow;
 mod host;
 mod identity;
@@ -10,6 +11,7 @@ mod problem;
 mod settings;
 mod version;
 
+pub use allowed::Allowed;
 pub use flow::{Endpoint, Flow, Port, Transport};
 pub use host::{Host, HostName, OperatingSystem, Role, Ssh, Zone};
 pub use identity::{Broker, Credential, IdentitySettings, Linking, LoginProvider, Provider, TokenKeeper};

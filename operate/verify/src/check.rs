@@ -54,3 +54,21 @@ impl Check {
         }
     }
 }
+
+impl From<crate::ProbeError> for Failure {
+    /// A probe that broke proves nothing, and what is not proven fails; only where no probe is possible the check is
+    /// skipped.
+    fn from(error: crate::ProbeError) -> Self {
+        match error {
+            crate::ProbeError::Impossible(reason) => Failure::Impossible(reason),
+            crate::ProbeError::Broken(reason) => Failure::Refuted(format!("not proven: {reason}")),
+        }
+    }
+}
+
+impl From<crate::probe::Refusal> for Failure {
+    /// An attempt that the claim needs to succeed did not.
+    fn from(refusal: crate::probe::Refusal) -> Self {
+        Failure::Refuted(refusal.to_string())
+    }
+}
