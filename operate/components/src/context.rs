@@ -1,5 +1,6 @@
 //! What components know besides the platform file.
 
+use crate::authority::Authority;
 use crate::secrets::Secrets;
 use bastide_platform::Platform;
 use std::collections::BTreeMap;
@@ -8,8 +9,10 @@ use std::collections::BTreeMap;
 pub struct Context<'a> {
     /// The platform.
     pub platform: &'a Platform,
-    /// The operator's secrets and the platform's own certificate authority.
+    /// The operator's secrets.
     pub secrets: &'a Secrets,
+    /// The platform's own certificate authority.
+    pub authority: &'a Authority,
     /// The application's image.
     pub app_image: &'a AppImage,
     /// Now, in seconds since 1970; validity of certificates is reckoned from it.

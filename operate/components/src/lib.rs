@@ -3,20 +3,29 @@
 //! A component says what it puts on a host, who may reach it, and what must be true of it. Adding one is adding a
 //! file and a line in [`all`].
 
+mod authority;
 mod context;
+mod openpgp;
+mod scram;
 mod secrets;
+mod source;
 
+pub use authority::{Authority, LEAF_LIFETIME, Leaf, Wanted};
 pub use context::{AppImage, Context};
+pub use openpgp::KeyError;
 pub use secrets::{Secret, Secrets, SecretsError};
+pub use source::{Floor, Software, Source, SourceError, floor, postgres_version, source};
 
 use bastide_converge::resource::Resource;
-use bastide_platform::{Flow, Host, Platform};
+use bastide_platform::{Flow, Host, Platform, Role};
 use bastide_verify::Check;
 
 /// The reference's build sequence: each step is verified before the next is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// Hardened hosts, private network, nothing exposed beyond the edge.
+    /// The edge, hardened: the way in to the other hosts, and their way out.
+    Edge,
+    /// Every other host, hardened, with nothing exposed beyond the edge.
     Hosts,
     /// PostgreSQL and PgBouncer.
     Database,
@@ -28,12 +37,13 @@ pub enum Step {
 
 impl Step {
     /// Every step, in order.
-    pub const ALL: [Step; 4] = [Step::Hosts, Step::Database, Step::Cache, Step::Application];
+    pub const ALL: [Step; 5] = [Step::Edge, Step::Hosts, Step::Database, Step::Cache, Step::Application];
 
     /// What the step delivers, for headings.
     pub fn title(self) -> &'static str {
         match self {
-            Step::Hosts => "hardened hosts, private network, way in and way out",
+            Step::Edge => "the edge: the way in, and the way out of the private network",
+            Step::Hosts => "hardened hosts in a private network",
             Step::Database => "PostgreSQL behind PgBouncer",
             Step::Cache => "Valkey, durable and cache",
             Step::Application => "the application behind Caddy",
@@ -53,12 +63,22 @@ pub struct ComponentError {
     pub reason: String,
 }
 
+impl ComponentError {
+    /// `component` could not say what it needs on `host`.
+    pub fn new(component: &'static str, host: &Host, reason: impl std::fmt::Display) -> Self {
+        Self { component, host: host.name.to_string(), reason: reason.to_string() }
+    }
+}
+
 /// One piece of software, or one aspect of a host.
 pub trait Component: Sync {
     /// Its name, as it stands in plans, checks and the docs.
     fn name(&self) -> &'static str;
 
     /// The step of the build sequence that it belongs to.
+    ///
+    /// What belongs to [`Step::Hosts`] is put on the edge a step earlier: a private host reaches its packages
+    /// through the edge.
     fn step(&self) -> Step;
 
     /// Whether `host` gets it.
@@ -91,10 +111,44 @@ pub fn flows(platform: &Platform) -> Vec<Flow> {
 }
 
 /// What a host gets, in order, up to and including `last`.
+///
+/// # Errors
+/// When a component cannot say what it needs there.
 pub fn resources(context: &Context<'_>, host: &Host, last: Step) -> Result<Vec<Resource>, ComponentError> {
     let mut resources = Vec::new();
-    for component in all().into_iter().filter(|c| c.step() <= last && c.placed_on(host)) {
+    for component in all().into_iter().filter(|c| c.placed_on(host) && reached(*c, host) <= last) {
         resources.extend(component.resources(context, host)?);
     }
     Ok(resources)
+}
+
+/// The checks that must pass once `step` is done and before the next one begins.
+pub fn checks(context: &Context<'_>, step: Step) -> Vec<Check> {
+    let edge = context.platform.edge().name.as_str();
+    let of_the_edge = |check: &Check| check.host.as_deref() == Some(edge);
+    let components = all().into_iter();
+    match step {
+        Step::Edge => components
+            .filter(|component| component.step() == Step::Hosts)
+            .flat_map(|component| component.checks(context))
+            .filter(of_the_edge)
+            .collect(),
+        Step::Hosts => components
+            .filter(|component| component.step() == Step::Hosts)
+            .flat_map(|component| component.checks(context))
+            .filter(|check| !of_the_edge(check))
+            .collect(),
+        _ => components
+            .filter(|component| component.step() == step)
+            .flat_map(|component| component.checks(context))
+            .collect(),
+    }
+}
+
+/// The step in which `host` gets `component`.
+fn reached(component: &dyn Component, host: &Host) -> Step {
+    match component.step() {
+        Step::Hosts if host.has(Role::Edge) => Step::Edge,
+        step => step,
+    }
 }
