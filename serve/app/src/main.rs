@@ -1,4 +1,165 @@
-//! The reference application.
-fn main() {
-    println!("{:?}", std::net::ToSocketAddrs::to_socket_addrs("localhost:80").map(|a| a.collect::<Vec<_>>()));
+//! The reference application: one static binary that keeps the platform's contract.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+mod config;
+mod database;
+mod health;
+mod migrate;
+mod page;
+mod pings;
+mod problem;
+mod routes;
+mod server;
+mod stores;
+mod telemetry;
+mod tls;
+mod valkey;
+
+use config::{ConfigErrors, Listen, MigrateConfig, ServeConfig};
+use routes::App;
+use stores::Stores;
+use telemetry::Telemetry;
+
+/// The reference application. Its configuration is its environment.
+#[derive(Parser)]
+#[command(name = "app", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT (the default)
+    Serve,
+    /// Bring the schema up to date, directly on PostgreSQL
+    Migrate,
+    /// Ask the application of this environment whether it is ready: 0 yes, 1 no
+    Health,
+}
+
+/// Why a command failed; the environment's problems have an exit code of their own.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Environment(#[from] ConfigErrors),
+    #[error(transparent)]
+    Stores(#[from] stores::StoresError),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error(transparent)]
+    Migrate(#[from] migrate::MigrateError),
+    #[error(transparent)]
+    Health(#[from] health::HealthError),
+    #[error(
+        "listening on {address}: {source}; is another process on this port, and is the address this host's?"
+    )]
+    Listen {
+        address: std::net::SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("preparing to hear signals: {0}")]
+    Signals(std::io::Error),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("nothing has chosen a cryptography provider before the first line of main");
+    let outcome = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve().await,
+        Command::Migrate => run_migrations().await,
+        Command::Health => ask_health().await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("app: {failure}");
+            ExitCode::from(if matches!(failure, Failure::Environment(_)) {
+                2
+            } else {
+                1
+            })
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+async fn serve() -> Result<(), Failure> {
+    let config = ServeConfig::read(variable)?;
+    let tls = config.listen.tls.as_ref().map(tls::server).transpose()?;
+    let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let application = listen(config.listen.application).await?;
+    let metrics = listen(config.metrics).await?;
+    let app = Arc::new(App {
+        stores: Stores::new(&config)?,
+        telemetry: Telemetry::new(&config.release),
+        release: config.release,
+        public_url: config.public_url,
+    });
+
+    telemetry::start_logging();
+    tracing::info!(
+        address = %config.listen.application,
+        metrics = %config.metrics,
+        tls = tls.is_some(),
+        release = app.release,
+        "serving"
+    );
+    // Metrics stay readable while the application drains: their task ends with the process.
+    tokio::spawn(server::serve(
+        metrics,
+        None,
+        telemetry::metrics_router(Arc::clone(&app)),
+        std::future::pending(),
+    ));
+    server::serve(
+        application,
+        tls,
+        routes::router(app),
+        told_to_stop(terminate, interrupt),
+    )
+    .await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Failure::Listen { address, source })
+}
+
+async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+async fn run_migrations() -> Result<(), Failure> {
+    let applied = migrate::migrate(&MigrateConfig::read(variable)?).await?;
+    for name in &applied {
+        println!("applied {name}");
+    }
+    println!("the schema is at version {}", migrate::newest());
+    Ok(())
+}
+
+async fn ask_health() -> Result<(), Failure> {
+    health::ask(&Listen::read(variable)?).await?;
+    println!("ready");
+    Ok(())
 }

@@ -1,0 +1,5 @@
+-- One row a ping: the proof that a write passes PgBouncer and reaches PostgreSQL.
+CREATE TABLE pings (
+    id uuid PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT now()
+);

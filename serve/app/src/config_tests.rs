@@ -1,0 +1,163 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::*;
+
+/// A complete environment, with its files in `directory`.
+fn complete(directory: &Path) -> BTreeMap<String, String> {
+    let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(directory.join("ca.pem"), key.cert.pem()).unwrap();
+    std::fs::write(directory.join("password"), "s3cret\n").unwrap();
+    let path = |name: &str| directory.join(name).display().to_string();
+    [
+        ("PORT", "8080".to_owned()),
+        ("METRICS_PORT", "9464".to_owned()),
+        ("PUBLIC_URL", "https://app.example.test".to_owned()),
+        ("PRIVATE_CA_FILE", path("ca.pem")),
+        (
+            "DATABASE_URL",
+            "postgres://app@10.0.0.4:6432/app".to_owned(),
+        ),
+        ("DATABASE_PASSWORD_FILE", path("password")),
+        (
+            "DATABASE_DIRECT_URL",
+            "postgres://owner@db.internal:5432/app?sslmode=verify-full".to_owned(),
+        ),
+        ("DATABASE_DIRECT_PASSWORD_FILE", path("password")),
+        (
+            "VALKEY_DURABLE_URL",
+            "rediss://app@10.0.0.5:6379".to_owned(),
+        ),
+        ("VALKEY_DURABLE_PASSWORD_FILE", path("password")),
+        (
+            "VALKEY_CACHE_URL",
+            "rediss://app@[fd00::5]:6380/0".to_owned(),
+        ),
+        ("VALKEY_CACHE_PASSWORD_FILE", path("password")),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+fn problems(environment: &BTreeMap<String, String>) -> Vec<String> {
+    match ServeConfig::read(|name| environment.get(name).cloned()) {
+        Ok(_) => Vec::new(),
+        Err(ConfigErrors(problems)) => problems,
+    }
+}
+
+/// One variable changed; the problems that follow.
+fn problems_with(name: &str, value: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let mut environment = complete(directory.path());
+    environment.insert(name.to_owned(), value.to_owned());
+    problems(&environment).join("\n")
+}
+
+#[test]
+fn a_complete_environment_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = complete(directory.path());
+    let config = ServeConfig::read(|name| environment.get(name).cloned()).unwrap();
+    assert_eq!(config.listen.application.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.metrics.to_string(), "0.0.0.0:9464");
+    assert_eq!(
+        (config.database.host.as_str(), config.database.port),
+        ("10.0.0.4", 6432)
+    );
+    assert_eq!(config.database.password.expose(), "s3cret");
+    assert_eq!(config.cache.host, "fd00::5");
+    assert_eq!(config.release, env!("CARGO_PKG_VERSION"));
+    assert!(config.listen.tls.is_none());
+
+    let migrate = MigrateConfig::read(|name| environment.get(name).cloned()).unwrap();
+    assert_eq!(
+        (
+            migrate.database.user.as_str(),
+            migrate.database.host.as_str()
+        ),
+        ("owner", "db.internal")
+    );
+    assert_eq!(migrate.serving_role.as_deref(), Some("app"));
+}
+
+#[test]
+fn every_problem_is_listed_at_once() {
+    let listed = problems(&BTreeMap::new());
+    for name in [
+        "PORT",
+        "METRICS_PORT",
+        "PUBLIC_URL",
+        "PRIVATE_CA_FILE",
+        "DATABASE_URL",
+        "DATABASE_PASSWORD_FILE",
+        "VALKEY_DURABLE_URL",
+        "VALKEY_DURABLE_PASSWORD_FILE",
+        "VALKEY_CACHE_URL",
+        "VALKEY_CACHE_PASSWORD_FILE",
+    ] {
+        assert_eq!(
+            listed
+                .iter()
+                .filter(|problem| problem.starts_with(&format!("{name}:")))
+                .count(),
+            1,
+            "{name}: {listed:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_password_in_a_url_is_refused_and_not_repeated() {
+    for (name, value) in [
+        ("DATABASE_URL", "postgres://app:hunter2@10.0.0.4:6432/app"),
+        ("VALKEY_CACHE_URL", "rediss://app:hunter2@10.0.0.5:6380"),
+    ] {
+        let listed = problems_with(name, value);
+        assert!(listed.contains("carries a password"), "{listed}");
+        assert!(!listed.contains("hunter2"), "{listed}");
+    }
+}
+
+#[test]
+fn connections_without_verified_tls_are_refused() {
+    assert!(
+        problems_with("DATABASE_URL", "postgres://app@h:1/app?sslmode=disable")
+            .contains("verify-full")
+    );
+    assert!(
+        problems_with("DATABASE_URL", "postgres://app@h:1/app?host=elsewhere")
+            .contains("verify-full")
+    );
+    assert!(problems_with("VALKEY_DURABLE_URL", "redis://app@h:1").contains("rediss"));
+    assert!(problems_with("PUBLIC_URL", "http://app.example.test").contains("https"));
+}
+
+#[test]
+fn incomplete_and_impossible_values_are_refused() {
+    for (name, value) in [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("METRICS_PORT", "8080"),
+        ("BIND_ADDRESS", "localhost"),
+        ("TLS_CERT_FILE", "/only/one"),
+        ("PRIVATE_CA_FILE", "/dev/null"),
+        ("DATABASE_PASSWORD_FILE", "/dev/null"),
+        ("DATABASE_PASSWORD_FILE", "/does/not/exist"),
+        ("DATABASE_URL", "postgres://app@10.0.0.4/app"),
+        ("DATABASE_URL", "postgres://10.0.0.4:6432/app"),
+        ("DATABASE_URL", "postgres://app@10.0.0.4:6432"),
+        ("VALKEY_CACHE_URL", "rediss://app@10.0.0.5:6380/2"),
+    ] {
+        assert!(
+            problems_with(name, value).contains(name),
+            "{name}={value} was accepted"
+        );
+    }
+}
+
+#[test]
+fn a_secret_does_not_print_itself() {
+    assert!(!format!("{:?}", Secret("hunter2".to_owned())).contains("hunter2"));
+}

@@ -1,0 +1,174 @@
+//! PostgreSQL through PgBouncer in transaction mode: named, cached statements and single-statement writes only.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+use uuid::Uuid;
+
+use crate::config::{DatabaseEndpoint, PrivateCa};
+use crate::migrate;
+use crate::tls::{self, TlsError};
+
+/// Client connections to PgBouncer. PgBouncer multiplexes them onto fewer server connections.
+const POOL_SIZE: usize = 16;
+/// A connection that is not there after this long will not be in time for the request.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// One statement, including the wait for a server connection in PgBouncer.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(2);
+/// After this long without an acknowledgement the peer is gone, however quietly.
+const PEER_LIMIT: Duration = Duration::from_secs(5);
+
+const INSERT_PING: &str = "INSERT INTO pings (id) VALUES ($1) RETURNING to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
+const FIND_PING: &str = "SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM pings WHERE id = $1";
+const SCHEMA_VERSION: &str = "SELECT coalesce(max(version), 0) FROM schema_migrations";
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection could be had from the pool or PgBouncer.
+    #[error("connecting to PostgreSQL through PgBouncer: {0}")]
+    Unreachable(#[from] deadpool_postgres::PoolError),
+    /// The connection broke or the server is shutting down; a later request may succeed.
+    #[error("asking PostgreSQL through PgBouncer: the connection broke: {0}")]
+    Broken(tokio_postgres::Error),
+    /// No answer within the limit.
+    #[error("asking PostgreSQL through PgBouncer: no answer within {} s", STATEMENT_LIMIT.as_secs())]
+    Late,
+    /// The server refused the statement.
+    #[error("asking PostgreSQL through PgBouncer: {0:?}")]
+    Refused(tokio_postgres::Error),
+    /// The schema is older than this program.
+    #[error("the schema is at version {found}, this program needs {needed}; run `app migrate`")]
+    SchemaBehind {
+        /// Highest applied migration.
+        found: i32,
+        /// Highest migration this program brings.
+        needed: i32,
+    },
+}
+
+impl DatabaseError {
+    /// Whether the same request can succeed later without anybody changing the program.
+    pub fn passes(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}
+
+impl From<tokio_postgres::Error> for DatabaseError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        // 08 connection, 53 resources, 57 operator intervention: the server's state, not the statement.
+        // PgBouncer says 08P01 for everything of its own, and 58000 when it cannot log in.
+        let passing = error.code().is_none_or(|state| {
+            ["08", "53", "57", "58"]
+                .iter()
+                .any(|class| state.code().starts_with(class))
+        });
+        if passing {
+            Self::Broken(error)
+        } else {
+            Self::Refused(error)
+        }
+    }
+}
+
+/// The pool of connections to PgBouncer.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+}
+
+impl Database {
+    /// Prepares the pool; the first request opens the first connection.
+    pub fn new(endpoint: &DatabaseEndpoint, ca: &PrivateCa) -> Result<Self, TlsError> {
+        let manager = Manager::from_config(
+            connection_settings(endpoint),
+            MakeRustlsConnect::new(tls::private_client(ca)?),
+            ManagerConfig {
+                recycling_method: RecyclingMethod::Fast,
+            },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .runtime(Runtime::Tokio1)
+            .timeouts(Timeouts {
+                wait: Some(STATEMENT_LIMIT),
+                create: Some(STATEMENT_LIMIT),
+                recycle: Some(CONNECT_LIMIT),
+            })
+            .build()
+            .expect("a runtime is named, which is all that building a pool with timeouts asks");
+        Ok(Self { pool })
+    }
+
+    /// Whether the database answers and has the schema of this program.
+    pub async fn check(&self) -> Result<(), DatabaseError> {
+        let client = self.pool.get().await?;
+        let found: i32 = within_limit(client, async |client| {
+            let statement = client.prepare_cached(SCHEMA_VERSION).await?;
+            Ok(client.query_one(&statement, &[]).await?.get(0))
+        })
+        .await?;
+        let needed = migrate::newest();
+        if found < needed {
+            Err(DatabaseError::SchemaBehind { found, needed })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes a ping and returns when it was written, RFC 3339 in UTC.
+    pub async fn insert_ping(&self, id: Uuid) -> Result<String, DatabaseError> {
+        let client = self.pool.get().await?;
+        within_limit(client, async |client| {
+            let statement = client.prepare_cached(INSERT_PING).await?;
+            Ok(client.query_one(&statement, &[&id]).await?.get(0))
+        })
+        .await
+    }
+
+    /// When the ping was written, RFC 3339 in UTC, or nothing if there is no such ping.
+    pub async fn find_ping(&self, id: Uuid) -> Result<Option<String>, DatabaseError> {
+        let client = self.pool.get().await?;
+        within_limit(client, async |client| {
+            let statement = client.prepare_cached(FIND_PING).await?;
+            Ok(client
+                .query_opt(&statement, &[&id])
+                .await?
+                .map(|row| row.get(0)))
+        })
+        .await
+    }
+}
+
+/// How every connection to PostgreSQL or PgBouncer is made: TLS always, and a silent peer is noticed.
+pub fn connection_settings(endpoint: &DatabaseEndpoint) -> tokio_postgres::Config {
+    let mut settings = tokio_postgres::Config::new();
+    settings
+        .host(&endpoint.host)
+        .port(endpoint.port)
+        .user(&endpoint.user)
+        .password(endpoint.password.expose())
+        .dbname(&endpoint.database)
+        .application_name("app")
+        .ssl_mode(SslMode::Require)
+        .connect_timeout(CONNECT_LIMIT)
+        .tcp_user_timeout(PEER_LIMIT)
+        .keepalives_idle(PEER_LIMIT);
+    settings
+}
+
+/// Runs one exchange. A connection that was late is not given back to the pool: its next answer would be late as well.
+async fn within_limit<T>(
+    client: Object,
+    exchange: impl AsyncFnOnce(&Object) -> Result<T, tokio_postgres::Error>,
+) -> Result<T, DatabaseError> {
+    match tokio::time::timeout(STATEMENT_LIMIT, exchange(&client)).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => {
+            drop(Object::take(client));
+            Err(DatabaseError::Late)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The two Valkey instances: one connection each, opened when needed and opened again after it broke.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, TlsCertificates,
+};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::config::{PrivateCa, ValkeyEndpoint};
+
+/// A connection that is not there after this long will not be in time for the request.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// One command.
+const COMMAND_LIMIT: Duration = Duration::from_secs(1);
+/// A command with the wait for a connection that others are opening.
+const REQUEST_LIMIT: Duration = Duration::from_secs(2);
+/// After this long without an acknowledgement the peer is gone, however quietly.
+const PEER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a Valkey did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ValkeyError {
+    /// The connection or the command failed.
+    #[error("asking {name} Valkey at {address}: {source}")]
+    Failed {
+        /// Which of the two.
+        name: &'static str,
+        /// Host and port.
+        address: String,
+        /// What the client saw.
+        source: RedisError,
+    },
+    /// No answer within the limit.
+    #[error("asking {name} Valkey at {address}: no answer within {} s", REQUEST_LIMIT.as_secs())]
+    Late {
+        /// Which of the two.
+        name: &'static str,
+        /// Host and port.
+        address: String,
+    },
+}
+
+/// One Valkey instance. Commands of concurrent requests share its connection.
+pub struct Valkey {
+    name: &'static str,
+    address: String,
+    client: Client,
+    slot: Mutex<Slot>,
+}
+
+/// The connection, and how many there were before it: a request that saw an older one fail must not drop a newer one.
+#[derive(Default)]
+struct Slot {
+    connection: Option<MultiplexedConnection>,
+    generation: u64,
+}
+
+impl Valkey {
+    /// Prepares the client; the first command opens the connection.
+    pub fn new(
+        name: &'static str,
+        endpoint: &ValkeyEndpoint,
+        ca: &PrivateCa,
+    ) -> Result<Self, RedisError> {
+        let address = ConnectionAddr::TcpTls {
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            insecure: false,
+            tls_params: None,
+        };
+        let user = RedisConnectionInfo::default()
+            .set_username(&endpoint.user)
+            .set_password(endpoint.password.expose())
+            // The ACL user may not name itself, and nobody asks.
+            .set_skip_set_lib_name();
+        let info = address
+            .into_connection_info()?
+            .set_redis_settings(user)
+            .set_tcp_settings(
+                TcpSettings::default()
+                    .set_nodelay(true)
+                    .set_user_timeout(PEER_LIMIT),
+            );
+        let certificates = TlsCertificates {
+            client_tls: None,
+            root_cert: Some(ca.pem.clone()),
+        };
+        Ok(Self {
+            name,
+            address: format!("{}:{}", endpoint.host, endpoint.port),
+            client: Client::build_with_tls(info, certificates)?,
+            slot: Mutex::default(),
+        })
+    }
+
+    /// Whether the instance answers to this user.
+    pub async fn check(&self) -> Result<(), ValkeyError> {
+        self.ask(&redis::cmd("PING")).await
+    }
+
+    /// Remembers a ping for `lifetime`.
+    pub async fn remember_ping(&self, id: Uuid, lifetime: Duration) -> Result<(), ValkeyError> {
+        self.ask(
+            redis::cmd("SET")
+                .arg(key(id))
+                .arg(1)
+                .arg("EX")
+                .arg(lifetime.as_secs()),
+        )
+        .await
+    }
+
+    /// Whether a ping is remembered.
+    pub async fn knows_ping(&self, id: Uuid) -> Result<bool, ValkeyError> {
+        self.ask(redis::cmd("EXISTS").arg(key(id))).await
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, ValkeyError> {
+        match tokio::time::timeout(REQUEST_LIMIT, self.exchange(command)).await {
+            Ok(outcome) => outcome.map_err(|source| ValkeyError::Failed {
+                name: self.name,
+                address: self.address.clone(),
+                source,
+            }),
+            Err(_) => Err(ValkeyError::Late {
+                name: self.name,
+                address: self.address.clone(),
+            }),
+        }
+    }
+
+    async fn exchange<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
+        let (mut connection, generation) = self.connection().await?;
+        let outcome = command.query_async(&mut connection).await;
+        if let Err(error) = &outcome
+            && (error.is_unrecoverable_error() || error.is_timeout())
+        {
+            let mut slot = self.slot.lock().await;
+            if slot.generation == generation {
+                slot.connection = None;
+            }
+        }
+        outcome
+    }
+
+    async fn connection(&self) -> Result<(MultiplexedConnection, u64), RedisError> {
+        let mut slot = self.slot.lock().await;
+        if let Some(connection) = &slot.connection {
+            return Ok((connection.clone(), slot.generation));
+        }
+        let limits = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_LIMIT))
+            .set_response_timeout(Some(COMMAND_LIMIT));
+        let connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&limits)
+            .await?;
+        slot.generation += 1;
+        slot.connection = Some(connection.clone());
+        Ok((connection, slot.generation))
+    }
+}
+
+/// Both instances allow this user only keys that start with `app:`.
+fn key(id: Uuid) -> String {
+    format!("app:ping:{id}")
+}
