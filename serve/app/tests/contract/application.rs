@@ -1,0 +1,290 @@
+//! The application's binary as the platform starts it, and a client that verifies its certificate.
+
+use std::collections::BTreeMap;
+use std::net::TcpStream as StdStream;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustix::process::Signal;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::servers::{Server, Servers, free_ports, send, wait_until};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_app");
+
+/// What came back.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// One running application.
+pub struct Application {
+    environment: BTreeMap<&'static str, String>,
+    child: Child,
+    pub port: u16,
+    pub metrics_port: u16,
+    ca: std::path::PathBuf,
+    log: std::path::PathBuf,
+}
+
+/// The environment that the platform gives the container, with `127.0.0.1` for every host.
+pub fn environment(servers: &Servers) -> BTreeMap<&'static str, String> {
+    let file = |name: &str| servers.path(name).display().to_string();
+    BTreeMap::from([
+        ("BIND_ADDRESS", "127.0.0.1".to_owned()),
+        ("PUBLIC_URL", "https://app.example.test".to_owned()),
+        ("PRIVATE_CA_FILE", file("ca.pem")),
+        ("TLS_CERT_FILE", file("server.pem")),
+        ("TLS_KEY_FILE", file("server.key")),
+        (
+            "DATABASE_URL",
+            format!(
+                "postgres://app@127.0.0.1:{}/app",
+                servers.port(Server::PgBouncer)
+            ),
+        ),
+        ("DATABASE_PASSWORD_FILE", file("password")),
+        (
+            "DATABASE_DIRECT_URL",
+            format!(
+                "postgres://owner@localhost:{}/app",
+                servers.port(Server::Postgres)
+            ),
+        ),
+        ("DATABASE_DIRECT_PASSWORD_FILE", file("password")),
+        (
+            "VALKEY_DURABLE_URL",
+            format!("rediss://app@127.0.0.1:{}", servers.port(Server::Durable)),
+        ),
+        ("VALKEY_DURABLE_PASSWORD_FILE", file("password")),
+        (
+            "VALKEY_CACHE_URL",
+            format!("rediss://app@localhost:{}", servers.port(Server::Cache)),
+        ),
+        ("VALKEY_CACHE_PASSWORD_FILE", file("password")),
+    ])
+}
+
+/// Runs a command of the binary to its end.
+pub fn run(arguments: &[&str], environment: &BTreeMap<&'static str, String>) -> Output {
+    Command::new(BINARY)
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .output()
+        .unwrap()
+}
+
+/// Brings the schema up to date.
+pub fn migrate(servers: &Servers) -> Output {
+    run(&["migrate"], &environment(servers))
+}
+
+impl Application {
+    /// Starts the application and waits until it listens.
+    pub fn start(servers: &Servers, mut environment: BTreeMap<&'static str, String>) -> Self {
+        let [port, metrics_port] = free_ports();
+        environment.insert("PORT", port.to_string());
+        environment.insert("METRICS_PORT", metrics_port.to_string());
+        let log = servers.path("app.log");
+        let child = Command::new(BINARY)
+            .env_clear()
+            .envs(&environment)
+            .stdout(Stdio::from(std::fs::File::create(&log).unwrap()))
+            .spawn()
+            .unwrap();
+        wait_until("the application to listen", || {
+            StdStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Self {
+            environment,
+            child,
+            port,
+            metrics_port,
+            ca: servers.path("ca.pem"),
+            log,
+        }
+    }
+
+    /// `app health`, in the environment of the running application.
+    pub fn health(&self) -> Output {
+        run(&["health"], &self.environment)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        send(&self.child, signal);
+    }
+
+    /// Waits for the end and returns the exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        let child = &mut self.child;
+        wait_until("the application to exit", || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    /// The log's lines, each of them JSON.
+    pub fn log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(&self.log).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            .collect()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[]).await
+    }
+
+    pub async fn post(&self, path: &str) -> Answer {
+        self.ask(Method::POST, path, &[]).await
+    }
+
+    pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        ask(self.port, &self.ca, "h2", method, path, headers)
+            .await
+            .unwrap()
+    }
+
+    pub async fn ask_http1(&self, method: Method, path: &str) -> Answer {
+        ask(self.port, &self.ca, "http/1.1", method, path, &[])
+            .await
+            .unwrap()
+    }
+
+    pub async fn metrics(&self) -> String {
+        let stream = TcpStream::connect(("127.0.0.1", self.metrics_port))
+            .await
+            .unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let request = Request::get("/metrics")
+            .header("host", "localhost")
+            .body(Body::empty())
+            .unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        String::from_utf8(
+            response
+                .into_body()
+                .collect()
+                .await
+                .unwrap()
+                .to_bytes()
+                .to_vec(),
+        )
+        .unwrap()
+    }
+
+    /// Asks for readiness until the stores that do not answer are exactly these.
+    pub async fn wait_for_missing(&self, expected: &[&str]) {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+        loop {
+            let answer = self.get("/readyz").await;
+            let document = answer.json();
+            let stores = document["stores"].as_object().unwrap();
+            let missing: Vec<&str> = ["database", "durable", "cache"]
+                .into_iter()
+                .filter(|name| stores[*name] == false)
+                .collect();
+            let expected_status = if expected.is_empty() { 200 } else { 503 };
+            if missing == expected && answer.status == expected_status {
+                return;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "expected {expected:?} to be missing: {}",
+                answer.text
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        // It may have exited already, which is what dropping wants.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One request on a connection of its own, over TLS verified with `ca`, in the protocol named.
+pub async fn ask(
+    port: u16,
+    ca: &Path,
+    protocol: &str,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca)?)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect("localhost".try_into()?, stream)
+        .await?;
+    assert_eq!(
+        stream.get_ref().1.alpn_protocol(),
+        Some(protocol.as_bytes())
+    );
+
+    let mut request = Request::builder()
+        .method(method)
+        .uri(format!("https://localhost:{port}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.header("host", "localhost").body(Body::empty())?;
+    let response = if protocol == "h2" {
+        let io = TokioIo::new(stream);
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+        tokio::spawn(connection);
+        sender.send_request(request).await?
+    } else {
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        sender.send_request(request).await?
+    };
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+    Ok(Answer {
+        status: parts.status,
+        headers: parts.headers,
+        text,
+    })
+}
