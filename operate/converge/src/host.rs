@@ -52,25 +52,30 @@ impl Host {
     ///
     /// Arguments are seen by everyone on the host, so a secret goes to `input`.
     pub fn run(&self, argv: &[&str], input: Option<&[u8]>) -> Result<String, ResourceError> {
-        let output = execute(argv, input)?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        let mut said = String::from_utf8_lossy(&output.stderr).into_owned();
-        if said.trim().is_empty() {
-            said = String::from_utf8_lossy(&output.stdout).into_owned();
-        }
-        Err(ResourceError::Program {
-            program: argv.join(" "),
-            status: output.status.to_string(),
-            output: tail(&said, 12),
-        })
+        output(argv, input)
     }
 
     /// Whether a program ends well; an error only where it cannot be started.
     pub fn succeeds(&self, argv: &[&str]) -> Result<bool, ResourceError> {
         Ok(execute(argv, None)?.status.success())
     }
+}
+
+/// [`Host::run`] for places that have no host at hand, such as a thread.
+pub(crate) fn output(argv: &[&str], input: Option<&[u8]>) -> Result<String, ResourceError> {
+    let output = execute(argv, input)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let mut said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if said.trim().is_empty() {
+        said = String::from_utf8_lossy(&output.stdout).into_owned();
+    }
+    Err(ResourceError::Program {
+        program: argv.join(" "),
+        status: output.status.to_string(),
+        output: tail(&said, 12),
+    })
 }
 
 fn execute(argv: &[&str], input: Option<&[u8]>) -> Result<std::process::Output, ResourceError> {
