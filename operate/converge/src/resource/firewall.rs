@@ -110,7 +110,11 @@ impl Firewall {
             };
             for port in ports {
                 let comment = rule.comment.clone();
-                add(&mut rules, family, Rule { forward: true, from: from.clone(), to: to.clone(), port, comment });
+                add(
+                    &mut rules,
+                    family,
+                    Rule { forward: true, from: from.clone(), to: to.clone(), port, comment },
+                );
             }
         }
         Ok(rules)
@@ -141,7 +145,8 @@ fn add(rules: &mut Vec<Rule>, family: Family, rule: Rule) {
         return;
     }
     let same = |other: &&mut Rule| {
-        (other.forward, &other.from, &other.to, &other.port) == (rule.forward, &rule.from, &rule.to, &rule.port)
+        (other.forward, &other.from, &other.to, &other.port)
+            == (rule.forward, &rule.from, &rule.to, &rule.port)
     };
     match rules.iter_mut().find(same) {
         Some(present) if present.comment.split(", ").any(|part| part == rule.comment) => {}
@@ -171,11 +176,7 @@ fn live() -> Result<Live, ResourceError> {
         let tables = scope.spawn(nft::foreign_tables);
         let v4 = read_rules(Family::V4)?;
         let joined = || ResourceError::Other("reading the kernel's firewall rules was aborted".to_owned());
-        Ok(Live {
-            v4,
-            v6: v6.join().map_err(|_| joined())??,
-            foreign: tables.join().map_err(|_| joined())??,
-        })
+        Ok(Live { v4, v6: v6.join().map_err(|_| joined())??, foreign: tables.join().map_err(|_| joined())?? })
     })
 }
 
@@ -191,7 +192,9 @@ impl Manage for Firewall {
     fn observe(&self, _host: &mut Host) -> Result<Observed, ResourceError> {
         let files = self.files()?;
         if !Path::new("/usr/sbin/ufw").exists() {
-            return Ok(Observed::differs(Difference::new("ufw is not installed yet; the firewall will be closed")));
+            return Ok(Observed::differs(Difference::new(
+                "ufw is not installed yet; the firewall will be closed",
+            )));
         }
         let mut lines = Vec::new();
         for file in &files {

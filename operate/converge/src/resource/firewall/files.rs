@@ -37,7 +37,8 @@ impl ConfigFile {
             }
             Err(error) => return Err(ResourceError::io(format!("read {}", self.path))(error)),
         };
-        let metadata = fs::metadata(&self.path).map_err(ResourceError::io(format!("look at {}", self.path)))?;
+        let metadata =
+            fs::metadata(&self.path).map_err(ResourceError::io(format!("look at {}", self.path)))?;
         let mode = metadata.permissions().mode() & 0o7777;
         let mut lines = Vec::new();
         if mode != self.mode {
@@ -130,14 +131,17 @@ fn before(family: Family, set: &RuleSet) -> String {
 
 fn chains_file(family: Family, set: &RuleSet, chains: &[&str]) -> String {
     let ufw = family.prefix();
-    let mut text = "# Written by Bastide, whole: what is added here by hand is taken out again.\n*filter\n".to_owned();
+    let mut text =
+        "# Written by Bastide, whole: what is added here by hand is taken out again.\n*filter\n".to_owned();
     for chain in chains {
         text.push_str(&format!(":{ufw}-{chain} - [0:0]\n"));
     }
     for chain in chains {
         let name = format!("{ufw}-{chain}");
         // ufw adds the jump to the user's chain itself.
-        for rule in set.filter_rules(&name).iter().filter(|rule| !rule.starts_with(&format!("-j {ufw}-user-"))) {
+        for rule in
+            set.filter_rules(&name).iter().filter(|rule| !rule.starts_with(&format!("-j {ufw}-user-")))
+        {
             text.push_str(&format!("-A {name} {rule}\n"));
         }
     }

@@ -74,7 +74,9 @@ impl RuleSet {
             } else if let Some(rule) = line.strip_prefix("-A ") {
                 let (name, rule) = rule.split_once(' ').unwrap_or((rule, ""));
                 set.chain(&table, name).rules.push(normal(rule));
-            } else if let Some(name) = line.strip_prefix("# Table `").and_then(|rest| rest.split_once("' is incompatible")) {
+            } else if let Some(name) =
+                line.strip_prefix("# Table `").and_then(|rest| rest.split_once("' is incompatible"))
+            {
                 set.incompatible.push(name.0.to_owned());
             }
         }
@@ -90,7 +92,9 @@ impl RuleSet {
         let mut lines: Vec<String> = present
             .incompatible
             .iter()
-            .map(|table| format!("+ {} {table}: rules of nft in a table of iptables (not declared)", family.name()))
+            .map(|table| {
+                format!("+ {} {table}: rules of nft in a table of iptables (not declared)", family.name())
+            })
             .collect();
         let nothing = BTreeMap::new();
         let mut tables: Vec<&String> = self.tables.keys().chain(present.tables.keys()).collect();
@@ -140,7 +144,11 @@ impl RuleSet {
     }
 }
 
-fn chain_differences(place: &str, expected: &BTreeMap<String, Chain>, found: &BTreeMap<String, Chain>) -> Vec<String> {
+fn chain_differences(
+    place: &str,
+    expected: &BTreeMap<String, Chain>,
+    found: &BTreeMap<String, Chain>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     let empty = Chain::default();
     let mut names: Vec<&String> = expected.keys().chain(found.keys()).collect();
@@ -153,7 +161,9 @@ fn chain_differences(place: &str, expected: &BTreeMap<String, Chain>, found: &BT
             // A table appears with its chains as soon as somebody looks at it; as it is then, it does nothing.
             (None, Some(have)) if builtin_untouched(have) => continue,
             (Some(want), None) if builtin_untouched(want) => continue,
-            (None, Some(have)) if have.rules.is_empty() => lines.push(format!("+ {place} chain {name} (not declared)")),
+            (None, Some(have)) if have.rules.is_empty() => {
+                lines.push(format!("+ {place} chain {name} (not declared)"))
+            }
             (Some(want), None) if want.rules.is_empty() => lines.push(format!("- {place} chain {name}")),
             (Some(want), Some(have)) if want.policy != have.policy => {
                 lines.push(format!("+ {place} {name} policy {}", have.policy));
@@ -303,12 +313,18 @@ fn fixed(family: Family) -> Vec<(&'static str, Vec<String>)> {
         ("logging-allow", vec![format!("{LIMIT} -j LOG --log-prefix \"[UFW ALLOW] \"")]),
         (
             "user-limit",
-            vec!["-m limit --limit 3/min -j LOG --log-prefix \"[UFW LIMIT BLOCK] \"".to_owned(), reject.to_owned()],
+            vec![
+                "-m limit --limit 3/min -j LOG --log-prefix \"[UFW LIMIT BLOCK] \"".to_owned(),
+                reject.to_owned(),
+            ],
         ),
         ("user-limit-accept", vec!["-j ACCEPT".to_owned()]),
         (
             "track-output",
-            ["tcp", "udp"].iter().map(|name| format!("-p {name} -m conntrack --ctstate NEW -j ACCEPT")).collect(),
+            ["tcp", "udp"]
+                .iter()
+                .map(|name| format!("-p {name} -m conntrack --ctstate NEW -j ACCEPT"))
+                .collect(),
         ),
     ];
     if family == Family::V4 {
@@ -326,11 +342,17 @@ fn fixed(family: Family) -> Vec<(&'static str, Vec<String>)> {
 /// What IP itself needs: errors, echo, and in IPv6 neighbours, routers, multicast listeners and DHCP on the link.
 fn control_messages(family: Family) -> Vec<String> {
     if family == Family::V4 {
-        return [3, 11, 12, 8].iter().map(|kind| format!("-p icmp -m icmp --icmp-type {kind} -j ACCEPT")).collect();
+        return [3, 11, 12, 8]
+            .iter()
+            .map(|kind| format!("-p icmp -m icmp --icmp-type {kind} -j ACCEPT"))
+            .collect();
     }
     let icmp = |kind: &u8| format!("-p ipv6-icmp -m icmp6 --icmpv6-type {kind}");
-    let mut rules: Vec<String> = [1, 2, 3, 4, 128].iter().map(|kind| format!("{} -j ACCEPT", icmp(kind))).collect();
-    rules.extend([133, 134, 135, 136].iter().map(|kind| format!("{} -m hl --hl-eq 255 -j ACCEPT", icmp(kind))));
+    let mut rules: Vec<String> =
+        [1, 2, 3, 4, 128].iter().map(|kind| format!("{} -j ACCEPT", icmp(kind))).collect();
+    rules.extend(
+        [133, 134, 135, 136].iter().map(|kind| format!("{} -m hl --hl-eq 255 -j ACCEPT", icmp(kind))),
+    );
     rules.extend([130, 131, 132, 143].iter().map(|kind| format!("-s fe80::/10 {} -j ACCEPT", icmp(kind))));
     rules.push("-s fe80::/10 -d fe80::/10 -p udp -m udp --sport 547 --dport 546 -j ACCEPT".to_owned());
     rules

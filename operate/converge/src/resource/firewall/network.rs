@@ -15,7 +15,9 @@ impl Network {
         text.parse::<IpNet>()
             .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
             .map(|net| Self(net.trunc()))
-            .map_err(|_| ResourceError::Other(format!("firewall rule: `{text}` is not a network such as 10.0.0.0/24")))
+            .map_err(|_| {
+                ResourceError::Other(format!("firewall rule: `{text}` is not a network such as 10.0.0.0/24"))
+            })
     }
 
     /// Every address of a family.
@@ -44,6 +46,10 @@ impl Network {
 
     /// As ufw writes it: a single address without its prefix.
     pub(super) fn ufw(&self) -> String {
-        if self.0.prefix_len() == self.0.max_prefix_len() { self.0.addr().to_string() } else { self.0.to_string() }
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            self.0.addr().to_string()
+        } else {
+            self.0.to_string()
+        }
     }
 }

@@ -81,7 +81,10 @@ fn foreign_objects(listing: &str) -> Vec<(String, String)> {
             ["type", _, "hook", ..] => {
                 let builtin = ["INPUT", "FORWARD", "OUTPUT", "PREROUTING", "POSTROUTING"];
                 objects.extend(
-                    chain.take().filter(|name| !builtin.contains(&name.as_str())).map(|name| ("chain".to_owned(), name)),
+                    chain
+                        .take()
+                        .filter(|name| !builtin.contains(&name.as_str()))
+                        .map(|name| ("chain".to_owned(), name)),
                 );
             }
             [kind @ ("set" | "map" | "flowtable" | "counter" | "quota" | "limit"), name, "{"] => {

@@ -21,7 +21,12 @@ fn firewall() -> Firewall {
                 ports: Some(vec![(443, "tcp".into()), (53, "udp".into())]),
                 comment: "egress".into(),
             },
-            ForwardRule { from: "10.0.0.0/24".into(), to: "198.51.100.7".into(), ports: None, comment: String::new() },
+            ForwardRule {
+                from: "10.0.0.0/24".into(),
+                to: "198.51.100.7".into(),
+                ports: None,
+                comment: String::new(),
+            },
         ],
         masquerade: Some(Masquerade { from: "10.0.0.0/24".into(), public_address: "127.0.0.1".into() }),
     }
@@ -29,7 +34,8 @@ fn firewall() -> Firewall {
 
 fn sh(script: &str) -> String {
     let output = Command::new("sh").args(["-ec", script]).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}: {said}");
     said
 }
@@ -37,9 +43,8 @@ fn sh(script: &str) -> String {
 /// Runs the named test again in network and mount namespaces of its own, with ufw's files copied aside.
 fn in_namespace(test: &str) -> bool {
     if std::env::var_os("BASTIDE_TEST_NAMESPACE").is_some() {
-        sh("d=$(mktemp -d); cp -a /etc/ufw /etc/default/ufw $d/ 2>/dev/null || true; \
-            mkdir $d/etc; cp -a /etc/ufw $d/etc/ufw; cp /etc/default/ufw $d/etc/default-ufw; \
-            mount --bind $d/etc/ufw /etc/ufw; mount --bind $d/etc/default-ufw /etc/default/ufw; ip link set lo up");
+        sh("d=$(mktemp -d); mount -t tmpfs tmpfs $d; cp -a /etc/ufw /etc/default $d/; \
+            mount --bind $d/ufw /etc/ufw; mount --bind $d/default /etc/default; umount $d; rmdir $d; ip link set lo up");
         return true;
     }
     let status = Command::new("unshare")
@@ -57,16 +62,16 @@ fn host() -> Host {
     Host::new(Box::new(|_| Err(ResourceError::Other("no blobs here".into()))))
 }
 
-fn lines(firewall: &Firewall) -> Vec<String> {
+fn observed_lines(firewall: &Firewall) -> Vec<String> {
     firewall.observe(&mut host()).unwrap().difference.map(|difference| difference.lines).unwrap_or_default()
 }
 
 fn assert_repaired(broken_by: &str, says: &str) {
     sh(broken_by);
-    let lines = lines(&firewall());
+    let lines = observed_lines(&firewall());
     assert!(lines.iter().any(|line| line.contains(says)), "{broken_by}: {lines:#?}");
     firewall().change(&mut host()).unwrap();
-    assert_eq!(super::tests::lines(&firewall()), Vec::<String>::new(), "after {broken_by}");
+    assert_eq!(observed_lines(&firewall()), Vec::<String>::new(), "after {broken_by}");
 }
 
 #[test]
@@ -75,26 +80,31 @@ fn real_ufw_is_closed_shown_and_kept() {
     if !in_namespace("resource::firewall::tests::real_ufw_is_closed_shown_and_kept") {
         return;
     }
-    assert!(!lines(&firewall()).is_empty(), "a bare host differs");
+    assert!(!observed_lines(&firewall()).is_empty(), "a bare host differs");
     firewall().change(&mut host()).unwrap();
-    assert_eq!(lines(&firewall()), Vec::<String>::new());
+    assert_eq!(observed_lines(&firewall()), Vec::<String>::new());
 
     let status = sh("ufw status verbose");
-    for expected in ["Status: active", "deny (incoming)", "# edge: ssh, second hop", "# cdn", "ALLOW FWD   10.0.0.0/24"] {
+    for expected in
+        ["Status: active", "deny (incoming)", "# edge: ssh, second hop", "# cdn", "ALLOW FWD   10.0.0.0/24"]
+    {
         assert!(status.contains(expected), "{expected}: {status}");
     }
     // What ufw makes of our files, at boot and when a person uses it, is what we expect.
     sh("/usr/lib/ufw/ufw-init force-stop && /usr/lib/ufw/ufw-init start");
-    assert_eq!(lines(&firewall()), Vec::<String>::new(), "after ufw-init");
+    assert_eq!(observed_lines(&firewall()), Vec::<String>::new(), "after ufw-init");
     sh("ufw reload; ufw reload");
-    assert_eq!(lines(&firewall()), Vec::<String>::new(), "after ufw reload");
+    assert_eq!(observed_lines(&firewall()), Vec::<String>::new(), "after ufw reload");
     sh("ufw allow 9999/tcp; ufw delete allow 9999/tcp");
-    assert_eq!(lines(&firewall()), Vec::<String>::new(), "after a rule that came and went");
+    assert_eq!(observed_lines(&firewall()), Vec::<String>::new(), "after a rule that came and went");
 
     assert_repaired("ufw allow 9999/tcp", "+ ip filter ufw-user-input -p tcp -m tcp --dport 9999 -j ACCEPT");
     assert_repaired("ufw default allow incoming", "DEFAULT_INPUT_POLICY=\"ACCEPT\"");
     assert_repaired("ufw disable", "ENABLED=no");
-    assert_repaired("iptables -I INPUT -p tcp --dport 99 -j ACCEPT", "+ ip filter INPUT -p tcp -m tcp --dport 99");
+    assert_repaired(
+        "iptables -I INPUT -p tcp --dport 99 -j ACCEPT",
+        "+ ip filter INPUT -p tcp -m tcp --dport 99",
+    );
     assert_repaired("ip6tables -P INPUT ACCEPT", "+ ip6 filter INPUT policy ACCEPT");
     assert_repaired("iptables -D ufw-user-input 1", "- ip filter ufw-user-input -s 10.0.0.1/32");
     assert_repaired("iptables -t mangle -A PREROUTING -j ACCEPT", "+ ip mangle PREROUTING -j ACCEPT");
@@ -110,7 +120,7 @@ fn real_ufw_is_closed_shown_and_kept() {
         "ip filter",
     );
     sh("nft add table inet notes; nft add table inet f2b-table");
-    assert_eq!(lines(&firewall()), Vec::<String>::new(), "tables that are harmless or known");
+    assert_eq!(observed_lines(&firewall()), Vec::<String>::new(), "tables that are harmless or known");
 }
 
 #[test]
@@ -121,14 +131,16 @@ fn real_ufw_comes_back_as_it_was() {
     }
     sh("cp -a /etc/ufw /tmp/ufw-kept.$PPID; cp /etc/default/ufw /tmp/ufw-kept.$PPID/default");
     firewall().change(&mut host()).unwrap();
-    sh("for f in before after user before6 after6 user6; do cat /tmp/ufw-kept.$PPID/$f.rules > /etc/ufw/$f.rules; done; \
+    sh(
+        "for f in before after user before6 after6 user6; do cat /tmp/ufw-kept.$PPID/$f.rules > /etc/ufw/$f.rules; done; \
         cat /tmp/ufw-kept.$PPID/ufw.conf > /etc/ufw/ufw.conf; cat /tmp/ufw-kept.$PPID/default > /etc/default/ufw; \
-        rm -r /tmp/ufw-kept.$PPID");
+        rm -r /tmp/ufw-kept.$PPID",
+    );
     for command in firewall().after_revert() {
         sh(&command.join(" "));
     }
     let saved = sh("iptables-save; ip6tables-save; ufw status");
-    assert_eq!(saved.matches(":INPUT ACCEPT").count(), 2, "{saved}");
+    assert!(!saved.contains(":INPUT DROP") && !saved.contains("--dport 22"), "{saved}");
     assert!(saved.contains("Status: inactive"));
 }
 

@@ -40,10 +40,15 @@ fn a_table_that_does_nothing_is_no_difference_and_one_that_does_is_emptied() {
     let idle = RuleSet::parse(&format!("{}*mangle\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n", want.restore_text()));
     assert!(want.differences(&idle, Family::V4).is_empty());
     let busy = RuleSet::parse("*mangle\n:PREROUTING ACCEPT [0:0]\n:x - [0:0]\n-A PREROUTING -j x\nCOMMIT\n");
-    assert!(want.clone().and_empty(&busy).restore_text().ends_with("*mangle\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n"));
+    assert!(
+        want.clone().and_empty(&busy).restore_text().ends_with("*mangle\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n")
+    );
 }
 
 #[test]
 fn protocols_by_number_or_other_name_are_the_same_rule() {
-    assert_eq!(normal("-p icmpv6 -m icmp6 --icmpv6-type 1 -j ACCEPT"), normal("-p 58 -m icmp6 --icmpv6-type 1 -j ACCEPT"));
+    assert_eq!(
+        normal("-p icmpv6 -m icmp6 --icmpv6-type 1 -j ACCEPT"),
+        normal("-p 58 -m icmp6 --icmpv6-type 1 -j ACCEPT")
+    );
 }
