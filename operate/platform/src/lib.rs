@@ -7,6 +7,8 @@ mod allowed;
 mod flow;
 mod host;
 mod identity;
+mod keys;
+mod parse;
 mod problem;
 mod settings;
 mod version;
@@ -15,6 +17,7 @@ pub use allowed::Allowed;
 pub use flow::{Endpoint, Flow, Port, Transport};
 pub use host::{Host, HostName, OperatingSystem, Role, Ssh, Zone};
 pub use identity::{Broker, Credential, IdentitySettings, Linking, LoginProvider, Provider, TokenKeeper};
+pub use parse::{CLOUDFLARE_RANGES, LETS_ENCRYPT, PGBOUNCER_FLOOR};
 pub use problem::{Excerpt, Location, PlatformErrors, Problem};
 pub use settings::{
     Acme, AppSettings, BanAction, Cdn, CdnProvider, Challenge, ContainerNetwork, Eviction, Fail2banSettings,

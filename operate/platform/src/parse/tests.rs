@@ -1,0 +1,348 @@
+use crate::*;
+
+/// A platform on real servers, complete and as short as it can be.
+pub(crate) const REAL: &str = r#"name = "shop"
+domain = "shop.example"
+os = "debian-13"
+private_network = "10.0.0.0/24"
+[hosts.edge]
+roles = ["edge"]
+address = "10.0.0.10"
+public_address = "198.51.100.10"
+[hosts.app]
+roles = ["app"]
+address = "10.0.0.20"
+[hosts.db]
+roles = ["db"]
+address = "10.0.0.30"
+[hosts.cache]
+roles = ["cache"]
+address = "10.0.0.40"
+[hosts.identity]
+roles = ["identity"]
+address = "10.0.0.50"
+[operator]
+addresses = ["192.0.2.7"]
+keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ops"]
+"#;
+
+const LAB: &str = include_str!("../../../../platform.toml");
+
+fn parse(text: &str) -> Platform {
+    Platform::parse(text, "platform.toml").unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+/// What is wrong with a text, as `line:column message | help`.
+fn wrong(text: &str) -> Vec<String> {
+    let errors = Platform::parse(text, "platform.toml").expect_err("the text is wrong");
+    let line = |problem: &Problem| {
+        let at = problem.excerpt.as_ref().map_or("file".to_owned(), |excerpt| excerpt.location.to_string());
+        let help = problem.help.as_deref().map(|help| format!(" | {help}")).unwrap_or_default();
+        format!("{at} {}{help}", problem.message)
+    };
+    errors.problems.iter().map(line).collect()
+}
+
+/// The one problem that replacing `from` by `to` in [`REAL`] makes.
+fn wrong_with(from: &str, to: &str) -> String {
+    assert!(REAL.contains(from), "{from:?} is in the text");
+    only(wrong(&REAL.replacen(from, to, 1)))
+}
+
+/// The one problem that appending makes.
+fn wrong_after(addition: &str) -> String {
+    only(wrong(&format!("{REAL}{addition}")))
+}
+
+fn only(mut problems: Vec<String>) -> String {
+    assert_eq!(problems.len(), 1, "{problems:#?}");
+    problems.remove(0)
+}
+
+#[track_caller]
+fn assert_has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in {text:?}");
+    }
+}
+
+#[test]
+fn the_repository_s_platform_is_a_lab() {
+    let platform = parse(LAB);
+    assert_eq!(platform.hosts.len(), 5);
+    assert_eq!(platform.edge().public_address, Some("198.51.100.10".parse().unwrap()));
+    assert_eq!(platform.edge().zone, Zone::Dmz);
+    assert_eq!(platform.host("db").map(|db| (db.zone, db.memory_mb)), Some((Zone::Private, 2048)));
+    let lab = platform.settings.lab.as_ref().unwrap();
+    assert_eq!(lab.operator().to_string(), "198.51.100.1");
+    assert_eq!(lab.cdn_range().to_string(), "198.51.100.32/29");
+    assert!(platform.settings.operator.keys.is_empty() && platform.settings.cdn.ranges.is_empty());
+    assert_eq!(platform.settings.acme.directory, "");
+}
+
+#[test]
+fn defaults_are_those_of_production() {
+    let platform = parse(REAL);
+    let settings = &platform.settings;
+    assert_eq!(settings.acme.directory, LETS_ENCRYPT);
+    assert_eq!(settings.cdn.provider, CdnProvider::None);
+    assert_eq!(settings.operator.addresses, ["192.0.2.7/32".parse().unwrap()]);
+    assert_eq!(settings.pgbouncer.pool_mode, PoolMode::Transaction);
+    assert_eq!(settings.pgbouncer.minimum_version, PGBOUNCER_FLOOR);
+    assert_eq!(settings.valkey.durable.eviction, Eviction::NoEviction);
+    assert_eq!(settings.valkey.durable.persistence, Persistence::AppendOnly);
+    assert_eq!(settings.valkey.cache.eviction, Eviction::AllKeysLfu);
+    assert_eq!(settings.valkey.cache.persistence, Persistence::None);
+    assert_eq!(settings.fail2ban.action, BanAction::Proxy);
+    assert!(settings.app.read_only && settings.app.network == ContainerNetwork::Host);
+    let host = platform.host("app").unwrap();
+    assert_eq!((host.os, host.memory_mb), (OperatingSystem::Debian13, 4096));
+    assert_eq!(host.ssh, Ssh { user: "root".into(), port: 22 });
+}
+
+#[test]
+fn cloudflare_brings_its_published_ranges() {
+    let platform = parse(&format!("{REAL}[cdn]\nprovider = \"cloudflare\"\n"));
+    assert_eq!(platform.settings.cdn.ranges, CLOUDFLARE_RANGES);
+    let own = parse(&format!("{REAL}[cdn]\nprovider = \"cloudflare\"\nranges = [\"192.0.2.0/24\"]\n"));
+    assert_eq!(own.settings.cdn.ranges, ["192.0.2.0/24".parse().unwrap()]);
+}
+
+#[test]
+fn hosts_keep_their_order_and_their_own_login() {
+    let text = REAL.replace(
+        "address = \"10.0.0.20\"",
+        "address = \"10.0.0.20\"\nssh = { user = \"admin\", port = 2222 }",
+    );
+    let platform = parse(&format!("{text}[ssh]\nuser = \"ops\"\n"));
+    let names: Vec<&str> = platform.hosts.iter().map(|host| host.name.as_str()).collect();
+    assert_eq!(names, ["edge", "app", "db", "cache", "identity"]);
+    assert_eq!(platform.host("app").unwrap().ssh, Ssh { user: "admin".into(), port: 2222 });
+    assert_eq!(platform.host("db").unwrap().ssh, Ssh { user: "ops".into(), port: 22 });
+}
+
+#[test]
+fn several_hosts_may_hold_a_role_and_one_host_several() {
+    let text =
+        REAL.replace("[\"cache\"]", "[\"cache\", \"identity\"]").replace("[\"identity\"]", "[\"app\"]");
+    let platform = parse(&text);
+    assert_eq!(platform.hosts_with(Role::App).count(), 2);
+    assert_eq!(platform.host("cache").unwrap().roles.len(), 2);
+}
+
+#[test]
+fn an_error_shows_file_line_and_the_nearest_name() {
+    let text = REAL.replace("public_address", "publik_address");
+    let errors = Platform::parse(&text, "etc/platform.toml").unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "etc/platform.toml:8:1: unknown key `publik_address` in [hosts.edge]
+  8 | publik_address = \"198.51.100.10\"
+    | ^^^^^^^^^^^^^^
+  = did you mean `public_address`? [hosts.edge] has `roles`, `zone`, `address`, `public_address`, `os`, `memory_mb`, `ssh`
+1 problem in etc/platform.toml"
+    );
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let text = REAL
+        .replace("debian-13", "debian-31")
+        .replace("10.0.0.20", "10.0.1.20")
+        .replace("[\"db\"]", "[\"bd\"]")
+        .replace("10.0.0.50", "10.0.0.40");
+    let lines: Vec<String> = wrong(&text).iter().map(|line| line[..4].to_owned()).collect();
+    assert_eq!(lines, ["3:6 ", "11:1", "13:1", "20:1"]);
+}
+
+#[test]
+fn hosts_must_agree_with_each_other() {
+    assert_has(
+        &wrong_with("10.0.0.50", "10.0.0.40"),
+        &["20:11 two hosts have the address", "line 17 has it"],
+    );
+    assert_has(
+        &wrong_with("10.0.0.20", "10.0.1.20"),
+        &["11:11 ", "outside the private network", "10.0.0.0/24"],
+    );
+    assert_has(&wrong_with("10.0.0.20", "10.0.0.255"), &["cannot be a host's"]);
+    assert_eq!(wrong(&REAL.replace("[hosts.db]", "[hosts.app]"))[0], "12:8 duplicate key");
+    assert_has(&wrong_with("[hosts.db]", "[hosts.Db_1]"), &["12:8 \"Db_1\" cannot be the name of a host"]);
+    assert_has(
+        &wrong_with("[\"app\"]", "[\"app\", \"edge\"]"),
+        &["10:9 a platform has exactly one edge", "line 5"],
+    );
+    assert_has(&wrong_with("[\"db\"]", "[\"app\"]"), &["file no host has the role \"db\""]);
+    assert_has(
+        &wrong_with("[\"db\"]", "[\"bd\"]"),
+        &["13:10 `roles` cannot be \"bd\"", "did you mean \"db\"?"],
+    );
+    assert_has(
+        &wrong_with("[\"db\"]", "[\"db\"]\nzone = \"dmz\""),
+        &["14:8 only the edge stands in the dmz"],
+    );
+    assert_has(&wrong_with("[\"db\"]", "[\"db\"]\nmemory_mb = 64"), &["64 MB"]);
+    let public = "[\"db\"]\npublic_address = \"198.51.100.11\"";
+    assert_has(&wrong_with("[\"db\"]", public), &["14:18 only the edge has a public address"]);
+    assert_has(
+        &wrong_with("public_address = \"198.51.100.10\"", ""),
+        &["5:1 the edge has no `public_address`"],
+    );
+    assert_has(&wrong_with("198.51.100.10", "10.0.0.11"), &["not reachable from the internet"]);
+}
+
+#[test]
+fn values_must_be_of_their_type() {
+    assert_has(&wrong_with("\"10.0.0.20\"", "\"10.0.0.256\""), &["11:11 \"10.0.0.256\" is no IPv4 address"]);
+    assert_has(
+        &wrong_with("\"10.0.0.20\"", "20"),
+        &["11:11 `address` must be an IPv4 address", "not an integer"],
+    );
+    assert_has(&wrong_with("[\"app\"]", "\"app\""), &["10:9 `roles` must be a list, not a string"]);
+    assert_has(&wrong_with("[\"app\"]", "[]"), &["a host without a role"]);
+    assert_has(
+        &wrong_with("debian-13", "debian-15"),
+        &["3:6 `os` cannot be \"debian-15\"", "did you mean \"debian-1"],
+    );
+    assert_has(&wrong_with("name = \"shop\"", "name = \"Shop 1\""), &["1:8 \"Shop 1\" cannot be a name"]);
+    assert_has(&wrong_with("shop.example", "https://shop.example/"), &["2:10 ", "without a scheme"]);
+    assert_has(&wrong_with("10.0.0.0/24", "10.0.0.9/24"), &["4:19 ", "the network is 10.0.0.0/24"]);
+    assert_has(&wrong_after("[postgres]\nmax_connections = 70000\n"), &["25:19 ", "from 0 to 65535"]);
+    assert_has(&wrong_after("[pgbouncer]\npool_size = 0\n"), &["25:13 `pool_size` cannot be 0"]);
+    assert_has(&wrong_after("[pgbouncer]\nminimum_version = \"new\"\n"), &["\"new\" is no version"]);
+    assert_has(
+        &wrong_after("[pgbouncer]\npool_mode = \"transactional\"\n"),
+        &["did you mean \"transaction\"?"],
+    );
+    assert_has(&wrong_after("[valkey]\ninstances = 3\n"), &["expected 2"]);
+    assert_has(&wrong_after("[valkey.cache]\nmemory_mb = 4\n"), &["4 MB"]);
+    assert_has(
+        &wrong_after("[app]\ntmpfs = [\"/var/../etc\"]\n"),
+        &["25:10 \"/var/../etc\" cannot be mounted"],
+    );
+    assert_has(&wrong_after("[app.environment]\nPORT = 80\n"), &["25:1 the platform sets PORT itself"]);
+    assert_has(&wrong_after("[app.environment]\nlog-level = 80\n"), &["cannot be a variable's name"]);
+    assert_has(&wrong_after("[acme]\ndirectory = \"http://ca.example\"\n"), &["no https address"]);
+    assert_has(&wrong_after("[acme]\nnames = [\"*.*.shop.example\"]\n"), &["cannot stand in a certificate"]);
+    assert_has(&wrong_after("[cdn]\nprovider = \"none\"\nranges = []\n"), &["26:1 `ranges` means nothing"]);
+    assert_has(&wrong_after("[ssh]\nuser = \"Root!\"\n"), &["25:8 \"Root!\" cannot log in"]);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert_has(&wrong_with("name = \"shop\"\n", ""), &["file the file has no `name`", "such as: name ="]);
+    assert_has(&wrong_with("address = \"10.0.0.20\"\n", ""), &["9:1 [hosts.app] has no `address`"]);
+    assert_has(&wrong_with("addresses = [\"192.0.2.7\"]\n", ""), &["21:1 [operator] has no `addresses`"]);
+    assert_has(
+        &wrong_with("addresses = [\"192.0.2.7\"]", "addresses = []"),
+        &["[operator] has no `addresses`"],
+    );
+    assert!(wrong("").len() > 4);
+}
+
+#[test]
+fn text_that_is_no_toml_is_an_error_without_consequences() {
+    assert_has(&wrong_with("address = \"10.0.0.20\"", "address \"10.0.0.20\""), &["11:9 "]);
+    assert_has(&wrong_with("name = \"shop\"", "name = "), &["1:"]);
+}
+
+#[test]
+fn a_key_file_must_hold_public_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("platform.toml");
+    let keys = REAL.lines().last().unwrap();
+    let text = REAL.replace(keys, "key_files = [\"ops.pub\"]");
+    let parse = || Platform::parse(&text, &path);
+    assert!(parse().unwrap_err().to_string().contains("ops.pub cannot be read"));
+    std::fs::write(directory.path().join("ops.pub"), "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
+    assert!(parse().unwrap_err().to_string().contains("private key"));
+    std::fs::write(directory.path().join("ops.pub"), "# nobody\n").unwrap();
+    assert!(parse().unwrap_err().to_string().contains("holds no public key"));
+    let key = keys.split('"').nth(1).unwrap();
+    std::fs::write(directory.path().join("ops.pub"), format!("# ops\n\n{key}\n")).unwrap();
+    assert_eq!(parse().unwrap().settings.operator.keys, [key]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = Platform::load("/nonexistent/platform.toml").unwrap_err().to_string();
+    assert_has(&error, &["/nonexistent/platform.toml: cannot be read", "bastide init"]);
+}
+
+#[test]
+fn flows_lead_somewhere() {
+    let flow = |from: &str, to: &str, port: &str| {
+        format!("[[flows]]\nfrom = \"{from}\"\nto = \"{to}\"\nport = {port}\npurpose = \"reports\"\n")
+    };
+    let good = parse(&format!(
+        "{REAL}{}{}",
+        flow("app", "db", "5433"),
+        flow("192.0.2.0/24", "edge", "\"51820/udp\"")
+    ));
+    let own = Flow::new(Endpoint::Role(Role::App), Endpoint::Role(Role::Db), Port::tcp(5433), "reports");
+    assert_eq!(good.extra_flows[0], own);
+    assert_eq!(good.extra_flows[1].port, Port::udp(51820));
+    assert_eq!(good.location("flows.1.port").map(|at| at.line), Some(32));
+
+    assert_has(&wrong_after(&flow("app", "database", "5433")), &["26:6 ", "goes nowhere", "expected one of"]);
+    assert_has(&wrong_after(&flow("ap", "db", "5433")), &["25:8 ", "did you mean \"app\"?"]);
+    assert_has(&wrong_after(&flow("app", "internet", "443")), &["26:6 ", "goes nowhere"]);
+    assert_has(&wrong_after(&flow("cdn", "edge", "443")), &["25:8 no CDN"]);
+    assert_has(&wrong_after(&flow("internet", "db", "5432")), &["24:1 ", "no route"]);
+    assert_has(&wrong_after(&flow("10.0.0.7", "db", "5432")), &["25:8 ", "named by their role"]);
+    assert_has(&wrong_after(&flow("app", "db", "0")), &["27:8 ", "from 1 to 65535"]);
+    assert_has(&wrong_after(&flow("app", "db", "\"53/sctp\"")), &["27:8 \"53/sctp\" is no port"]);
+}
+
+#[test]
+fn a_lab_takes_a_quarter_of_its_network() {
+    let change = |from: &str, to: &str| only(wrong(&LAB.replace(from, to)));
+    assert_has(
+        &change("network = \"198.51.100.0/26\"", "network = \"198.51.100.0/24\""),
+        &["cannot be a lab's network"],
+    );
+    assert_has(&change("\"198.51.100.10\"", "\"198.51.100.70\""), &["outside the lab's network"]);
+    for taken in ["198.51.100.0", "198.51.100.1", "198.51.100.33", "198.51.100.63"] {
+        assert_has(&change("\"198.51.100.10\"", &format!("\"{taken}\"")), &["the lab needs"]);
+    }
+    assert_has(&change("domain = \"bastide.test\"", "domain = \"bastide.example\""), &["under .test"]);
+    assert_has(&change("os = \"debian-14\"", "os = \"ubuntu-24.04\""), &["cannot boot"]);
+}
+
+#[test]
+fn login_providers_name_files_and_no_secrets() {
+    let text = r#"
+[identity]
+linking = "ask"
+[identity.providers.apple]
+client_id = "test.shop"
+key_file = "secrets/apple.p8"
+key_id = "K"
+team_id = "T"
+[identity.providers.microsoft]
+client_id = "m"
+client_secret_file = "secrets/microsoft"
+client_secret_expires = 2027-05-01
+"#;
+    let identity = parse(&format!("{REAL}{text}")).settings.identity;
+    assert_eq!((identity.linking, identity.broker), (Linking::Ask, Broker::Bastide));
+    assert_eq!(identity.providers[0].scopes, ["name", "email"]);
+    let Credential::Secret { expires, .. } = &identity.providers[1].credential else { panic!("a secret") };
+    assert_eq!(expires.map(|day| day.to_string()).as_deref(), Some("2027-05-01"));
+
+    let google = "[identity.providers.google]\nclient_id = \"g\"\nclient_secret = \"s\"\n";
+    assert!(wrong(&format!("{REAL}{google}"))[0].contains("did you mean `client_secret_file`?"));
+    assert_has(
+        &wrong_after("[identity.providers.facebook]\nclient_id = \"f\"\n"),
+        &["unknown key `facebook`"],
+    );
+    let mixed = "[identity.providers.microsoft]\nclient_id = \"m\"\ncertificate_file = \"c\"\n";
+    assert_has(&wrong_after(mixed), &["mixes two ways"]);
+}
+
+#[test]
+fn keys_are_found_again() {
+    let platform = parse(REAL);
+    assert_eq!(platform.location("hosts.edge.public_address"), Some(Location { line: 8, column: 1 }));
+    assert_eq!(platform.location("hosts.nobody"), None);
+}
