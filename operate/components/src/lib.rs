@@ -5,6 +5,7 @@
 
 mod authority;
 mod context;
+pub mod image;
 mod openpgp;
 mod scram;
 mod secrets;

@@ -128,9 +128,7 @@ impl ServeConfig {
         let listen = reader.listen();
         let metrics = reader.socket("METRICS_PORT");
         let public_url = reader.public_url();
-        let release = reader
-            .optional("RELEASE")
-            .unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+        let release = reader.optional("RELEASE").unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
         let ca = reader.private_ca();
         let database = reader.database("DATABASE");
         let durable = reader.valkey("VALKEY_DURABLE");
@@ -138,8 +136,7 @@ impl ServeConfig {
         if let (Some(listen), Some(metrics)) = (&listen, metrics)
             && listen.application == metrics
         {
-            reader
-                .problem("METRICS_PORT: is the same as PORT; give the metrics a port of their own");
+            reader.problem("METRICS_PORT: is the same as PORT; give the metrics a port of their own");
         }
         match (listen, metrics, public_url, ca, database, durable, cache) {
             (
@@ -150,16 +147,9 @@ impl ServeConfig {
                 Some(database),
                 Some(durable),
                 Some(cache),
-            ) if reader.problems.is_empty() => Ok(Self {
-                listen,
-                metrics,
-                public_url,
-                release,
-                ca,
-                database,
-                durable,
-                cache,
-            }),
+            ) if reader.problems.is_empty() => {
+                Ok(Self { listen, metrics, public_url, release, ca, database, durable, cache })
+            }
             _ => Err(ConfigErrors(reader.problems)),
         }
     }
@@ -177,11 +167,7 @@ impl MigrateConfig {
             .map(|url| url.username().to_owned())
             .filter(|role| !role.is_empty());
         match (ca, database) {
-            (Some(ca), Some(database)) => Ok(Self {
-                ca,
-                database,
-                serving_role,
-            }),
+            (Some(ca), Some(database)) => Ok(Self { ca, database, serving_role }),
             _ => Err(ConfigErrors(reader.problems)),
         }
     }
@@ -204,10 +190,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            variable,
-            problems: Vec::new(),
-        }
+        Self { variable, problems: Vec::new() }
     }
 
     fn problem(&mut self, text: impl Into<String>) {
@@ -228,34 +211,22 @@ impl<'a> Reader<'a> {
 
     fn listen(&mut self) -> Option<Listen> {
         let application = self.socket("PORT");
-        let tls = match (
-            self.optional("TLS_CERT_FILE"),
-            self.optional("TLS_KEY_FILE"),
-        ) {
-            (Some(certificate), Some(key)) => Some(ServerCertificate {
-                certificate: certificate.into(),
-                key: key.into(),
-            }),
+        let tls = match (self.optional("TLS_CERT_FILE"), self.optional("TLS_KEY_FILE")) {
+            (Some(certificate), Some(key)) => {
+                Some(ServerCertificate { certificate: certificate.into(), key: key.into() })
+            }
             (None, None) => None,
             _ => {
-                self.problem(
-                    "TLS_CERT_FILE and TLS_KEY_FILE: only one of them is set; set both, or neither",
-                );
+                self.problem("TLS_CERT_FILE and TLS_KEY_FILE: only one of them is set; set both, or neither");
                 return None;
             }
         };
-        Some(Listen {
-            application: application?,
-            tls,
-        })
+        Some(Listen { application: application?, tls })
     }
 
     /// The named port on `BIND_ADDRESS`. A bad address is reported once, with the application's own port.
     fn socket(&mut self, port_name: &str) -> Option<SocketAddr> {
-        let address = match self
-            .optional("BIND_ADDRESS")
-            .map(|text| text.parse::<IpAddr>())
-        {
+        let address = match self.optional("BIND_ADDRESS").map(|text| text.parse::<IpAddr>()) {
             None => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             Some(Ok(address)) => Some(address),
             Some(Err(_)) => {
@@ -288,10 +259,7 @@ impl<'a> Reader<'a> {
 
     fn private_ca(&mut self) -> Option<PrivateCa> {
         let name = "PRIVATE_CA_FILE";
-        let path = self.required(
-            name,
-            "the PEM file of the authority that signs the private hops",
-        )?;
+        let path = self.required(name, "the PEM file of the authority that signs the private hops")?;
         let pem = self.file(name, Path::new(&path))?;
         match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Some(PrivateCa { pem, certificates }),
@@ -300,9 +268,7 @@ impl<'a> Reader<'a> {
                 None
             }
             Err(error) => {
-                self.problem(format!(
-                    "{name}: {path} is not a PEM file of certificates: {error}"
-                ));
+                self.problem(format!("{name}: {path} is not a PEM file of certificates: {error}"));
                 None
             }
         }
@@ -311,15 +277,9 @@ impl<'a> Reader<'a> {
     fn database(&mut self, prefix: &str) -> Option<DatabaseEndpoint> {
         let name = format!("{prefix}_URL");
         let password = self.secret(&format!("{prefix}_PASSWORD_FILE"));
-        let url = self.endpoint(
-            &name,
-            "postgres://role@host:port/database",
-            &["postgres", "postgresql"],
-        )?;
+        let url = self.endpoint(&name, "postgres://role@host:port/database", &["postgres", "postgresql"])?;
         // Verification is not negotiable: the one spelling of it is accepted, and no other option is.
-        if url
-            .query_pairs()
-            .any(|(key, value)| (key.as_ref(), value.as_ref()) != ("sslmode", "verify-full"))
+        if url.query_pairs().any(|(key, value)| (key.as_ref(), value.as_ref()) != ("sslmode", "verify-full"))
         {
             self.problem(format!(
                 "{name}: options are not accepted; the connection is always sslmode=verify-full"
@@ -328,19 +288,11 @@ impl<'a> Reader<'a> {
         }
         let database = url.path().trim_start_matches('/').to_owned();
         if database.is_empty() || database.contains('/') {
-            self.problem(format!(
-                "{name}: names no database; expected postgres://role@host:port/database"
-            ));
+            self.problem(format!("{name}: names no database; expected postgres://role@host:port/database"));
             return None;
         }
         let (host, port) = host_and_port(&url)?;
-        Some(DatabaseEndpoint {
-            host,
-            port,
-            user: url.username().to_owned(),
-            password: password?,
-            database,
-        })
+        Some(DatabaseEndpoint { host, port, user: url.username().to_owned(), password: password?, database })
     }
 
     fn valkey(&mut self, prefix: &str) -> Option<ValkeyEndpoint> {
@@ -348,18 +300,11 @@ impl<'a> Reader<'a> {
         let password = self.secret(&format!("{prefix}_PASSWORD_FILE"));
         let url = self.endpoint(&name, "rediss://user@host:port", &["rediss"])?;
         if !matches!(url.path(), "" | "/" | "/0") || url.query().is_some() {
-            self.problem(format!(
-                "{name}: names a database or options; an instance is used as a whole"
-            ));
+            self.problem(format!("{name}: names a database or options; an instance is used as a whole"));
             return None;
         }
         let (host, port) = host_and_port(&url)?;
-        Some(ValkeyEndpoint {
-            host,
-            port,
-            user: url.username().to_owned(),
-            password: password?,
-        })
+        Some(ValkeyEndpoint { host, port, user: url.username().to_owned(), password: password? })
     }
 
     /// A URL with one of `schemes`, a user, a host, a port and no password.
@@ -372,21 +317,16 @@ impl<'a> Reader<'a> {
         let before = self.problems.len();
         if url.password().is_some() {
             let file = name.replace("_URL", "_PASSWORD_FILE");
-            self.problem(format!(
-                "{name}: carries a password; put it in a file and name the file in {file}"
-            ));
+            self.problem(format!("{name}: carries a password; put it in a file and name the file in {file}"));
         }
         if !schemes.contains(&url.scheme()) {
-            self.problem(format!(
-                "{name}: its scheme is not {}; expected {form}",
-                schemes[0]
-            ));
+            self.problem(format!("{name}: its scheme is not {}; expected {form}", schemes[0]));
         } else if url.username().is_empty() || host_and_port(&url).is_none() {
-            self.problem(format!(
-                "{name}: lacks a user, host or port; expected {form}"
-            ));
+            self.problem(format!("{name}: lacks a user, host or port; expected {form}"));
         } else if url.username().contains('%') {
-            self.problem(format!("{name}: its user has characters that need escaping; use letters, digits, '_' and '-'"));
+            self.problem(format!(
+                "{name}: its user has characters that need escaping; use letters, digits, '_' and '-'"
+            ));
         }
         (self.problems.len() == before).then_some(url)
     }
@@ -394,9 +334,7 @@ impl<'a> Reader<'a> {
     fn secret(&mut self, name: &str) -> Option<Secret> {
         let path = self.required(name, "the path of a file that holds the password")?;
         let bytes = self.file(name, Path::new(&path))?;
-        let text = String::from_utf8(bytes)
-            .ok()
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+        let text = String::from_utf8(bytes).ok().map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
         match text {
             Some(text) if !text.is_empty() => Some(Secret(text)),
             Some(_) => {
@@ -423,10 +361,7 @@ impl<'a> Reader<'a> {
 
 /// The URL's host without the brackets of an IPv6 address, and its port. Neither has a default.
 fn host_and_port(url: &Url) -> Option<(String, u16)> {
-    let host = url
-        .host_str()?
-        .trim_start_matches('[')
-        .trim_end_matches(']');
+    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']');
     (!host.is_empty()).then(|| host.to_owned()).zip(url.port())
 }
 

@@ -14,25 +14,13 @@ fn complete(directory: &Path) -> BTreeMap<String, String> {
         ("METRICS_PORT", "9464".to_owned()),
         ("PUBLIC_URL", "https://app.example.test".to_owned()),
         ("PRIVATE_CA_FILE", path("ca.pem")),
-        (
-            "DATABASE_URL",
-            "postgres://app@10.0.0.4:6432/app".to_owned(),
-        ),
+        ("DATABASE_URL", "postgres://app@10.0.0.4:6432/app".to_owned()),
         ("DATABASE_PASSWORD_FILE", path("password")),
-        (
-            "DATABASE_DIRECT_URL",
-            "postgres://owner@db.internal:5432/app?sslmode=verify-full".to_owned(),
-        ),
+        ("DATABASE_DIRECT_URL", "postgres://owner@db.internal:5432/app?sslmode=verify-full".to_owned()),
         ("DATABASE_DIRECT_PASSWORD_FILE", path("password")),
-        (
-            "VALKEY_DURABLE_URL",
-            "rediss://app@10.0.0.5:6379".to_owned(),
-        ),
+        ("VALKEY_DURABLE_URL", "rediss://app@10.0.0.5:6379".to_owned()),
         ("VALKEY_DURABLE_PASSWORD_FILE", path("password")),
-        (
-            "VALKEY_CACHE_URL",
-            "rediss://app@[fd00::5]:6380/0".to_owned(),
-        ),
+        ("VALKEY_CACHE_URL", "rediss://app@[fd00::5]:6380/0".to_owned()),
         ("VALKEY_CACHE_PASSWORD_FILE", path("password")),
     ]
     .into_iter()
@@ -62,23 +50,14 @@ fn a_complete_environment_is_read() {
     let config = ServeConfig::read(|name| environment.get(name).cloned()).unwrap();
     assert_eq!(config.listen.application.to_string(), "0.0.0.0:8080");
     assert_eq!(config.metrics.to_string(), "0.0.0.0:9464");
-    assert_eq!(
-        (config.database.host.as_str(), config.database.port),
-        ("10.0.0.4", 6432)
-    );
+    assert_eq!((config.database.host.as_str(), config.database.port), ("10.0.0.4", 6432));
     assert_eq!(config.database.password.expose(), "s3cret");
     assert_eq!(config.cache.host, "fd00::5");
     assert_eq!(config.release, env!("CARGO_PKG_VERSION"));
     assert!(config.listen.tls.is_none());
 
     let migrate = MigrateConfig::read(|name| environment.get(name).cloned()).unwrap();
-    assert_eq!(
-        (
-            migrate.database.user.as_str(),
-            migrate.database.host.as_str()
-        ),
-        ("owner", "db.internal")
-    );
+    assert_eq!((migrate.database.user.as_str(), migrate.database.host.as_str()), ("owner", "db.internal"));
     assert_eq!(migrate.serving_role.as_deref(), Some("app"));
 }
 
@@ -98,10 +77,7 @@ fn every_problem_is_listed_at_once() {
         "VALKEY_CACHE_PASSWORD_FILE",
     ] {
         assert_eq!(
-            listed
-                .iter()
-                .filter(|problem| problem.starts_with(&format!("{name}:")))
-                .count(),
+            listed.iter().filter(|problem| problem.starts_with(&format!("{name}:"))).count(),
             1,
             "{name}: {listed:#?}"
         );
@@ -122,14 +98,8 @@ fn a_password_in_a_url_is_refused_and_not_repeated() {
 
 #[test]
 fn connections_without_verified_tls_are_refused() {
-    assert!(
-        problems_with("DATABASE_URL", "postgres://app@h:1/app?sslmode=disable")
-            .contains("verify-full")
-    );
-    assert!(
-        problems_with("DATABASE_URL", "postgres://app@h:1/app?host=elsewhere")
-            .contains("verify-full")
-    );
+    assert!(problems_with("DATABASE_URL", "postgres://app@h:1/app?sslmode=disable").contains("verify-full"));
+    assert!(problems_with("DATABASE_URL", "postgres://app@h:1/app?host=elsewhere").contains("verify-full"));
     assert!(problems_with("VALKEY_DURABLE_URL", "redis://app@h:1").contains("rediss"));
     assert!(problems_with("PUBLIC_URL", "http://app.example.test").contains("https"));
 }
@@ -150,10 +120,7 @@ fn incomplete_and_impossible_values_are_refused() {
         ("DATABASE_URL", "postgres://app@10.0.0.4:6432"),
         ("VALKEY_CACHE_URL", "rediss://app@10.0.0.5:6380/2"),
     ] {
-        assert!(
-            problems_with(name, value).contains(name),
-            "{name}={value} was accepted"
-        );
+        assert!(problems_with(name, value).contains(name), "{name}={value} was accepted");
     }
 }
 

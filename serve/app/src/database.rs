@@ -60,16 +60,10 @@ impl From<tokio_postgres::Error> for DatabaseError {
     fn from(error: tokio_postgres::Error) -> Self {
         // 08 connection, 53 resources, 57 operator intervention: the server's state, not the statement.
         // PgBouncer says 08P01 for everything of its own, and 58000 when it cannot log in.
-        let passing = error.code().is_none_or(|state| {
-            ["08", "53", "57", "58"]
-                .iter()
-                .any(|class| state.code().starts_with(class))
-        });
-        if passing {
-            Self::Broken(error)
-        } else {
-            Self::Refused(error)
-        }
+        let passing = error
+            .code()
+            .is_none_or(|state| ["08", "53", "57", "58"].iter().any(|class| state.code().starts_with(class)));
+        if passing { Self::Broken(error) } else { Self::Refused(error) }
     }
 }
 
@@ -85,9 +79,7 @@ impl Database {
         let manager = Manager::from_config(
             connection_settings(endpoint),
             MakeRustlsConnect::new(tls::private_client(ca)?),
-            ManagerConfig {
-                recycling_method: RecyclingMethod::Fast,
-            },
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
         let pool = Pool::builder(manager)
             .max_size(POOL_SIZE)
@@ -111,11 +103,7 @@ impl Database {
         })
         .await?;
         let needed = migrate::newest();
-        if found < needed {
-            Err(DatabaseError::SchemaBehind { found, needed })
-        } else {
-            Ok(())
-        }
+        if found < needed { Err(DatabaseError::SchemaBehind { found, needed }) } else { Ok(()) }
     }
 
     /// Writes a ping and returns when it was written, RFC 3339 in UTC.
@@ -133,10 +121,7 @@ impl Database {
         let client = self.pool.get().await?;
         within_limit(client, async |client| {
             let statement = client.prepare_cached(FIND_PING).await?;
-            Ok(client
-                .query_opt(&statement, &[&id])
-                .await?
-                .map(|row| row.get(0)))
+            Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
         })
         .await
     }

@@ -38,10 +38,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     }
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        format!(
-            "Not ready: {} did not answer.",
-            reached.missing().join(", ")
-        ),
+        format!("Not ready: {} did not answer.", reached.missing().join(", ")),
     )
     .with("stores", json!(reached))
     .into_response()
@@ -114,11 +111,7 @@ async fn readiness(address: SocketAddr, listen: &Listen) -> Result<StatusCode, H
         Some(files) => {
             let connector = TlsConnector::from(Arc::new(tls::own_certificate(files)?));
             let name = ServerName::from(address.ip());
-            get_readyz(
-                address,
-                connector.connect(name, stream).await.map_err(unreachable)?,
-            )
-            .await
+            get_readyz(address, connector.connect(name, stream).await.map_err(unreachable)?).await
         }
     }
 }
@@ -128,9 +121,8 @@ async fn get_readyz(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<StatusCode, HealthError> {
     let broken = |source| HealthError::Broken { address, source };
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(broken)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     tokio::spawn(connection);
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = Uri::from_static("/readyz");

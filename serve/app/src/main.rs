@@ -60,10 +60,7 @@ enum Failure {
     #[error(
         "listening on {address}: {source}; is another process on this port, and is the address this host's?"
     )]
-    Listen {
-        address: std::net::SocketAddr,
-        source: std::io::Error,
-    },
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("preparing to hear signals: {0}")]
     Signals(std::io::Error),
 }
@@ -83,11 +80,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("app: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Environment(_)) {
-                2
-            } else {
-                1
-            })
+            ExitCode::from(if matches!(failure, Failure::Environment(_)) { 2 } else { 1 })
         }
     }
 }
@@ -125,21 +118,13 @@ async fn serve() -> Result<(), Failure> {
         telemetry::metrics_router(Arc::clone(&app)),
         std::future::pending(),
     ));
-    server::serve(
-        application,
-        tls,
-        routes::router(app),
-        told_to_stop(terminate, interrupt),
-    )
-    .await;
+    server::serve(application, tls, routes::router(app), told_to_stop(terminate, interrupt)).await;
     tracing::info!("stopped");
     Ok(())
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| Failure::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })
 }
 
 async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {

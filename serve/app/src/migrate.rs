@@ -10,11 +10,8 @@ use crate::database::connection_settings;
 use crate::tls::{self, TlsError};
 
 /// In order. A migration that has been released is never edited; the next one corrects it.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "pings",
-    sql: include_str!("../migrations/0001_pings.sql"),
-}];
+const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "pings", sql: include_str!("../migrations/0001_pings.sql") }];
 
 /// Held while migrating, so that two deploys at once apply each migration once. The number is arbitrary and ours.
 const ADVISORY_LOCK: i64 = 0x6261_7374_6964_6501;
@@ -71,12 +68,9 @@ pub fn newest() -> i32 {
 pub async fn migrate(config: &MigrateConfig) -> Result<Vec<String>, MigrateError> {
     let endpoint = &config.database;
     let connector = MakeRustlsConnect::new(tls::private_client(&config.ca)?);
-    let (mut client, connection) = connection_settings(endpoint)
-        .connect(connector)
-        .await
-        .map_err(|source| MigrateError::Unreachable {
-            address: format!("{}:{}", endpoint.host, endpoint.port),
-            source,
+    let (mut client, connection) =
+        connection_settings(endpoint).connect(connector).await.map_err(|source| {
+            MigrateError::Unreachable { address: format!("{}:{}", endpoint.host, endpoint.port), source }
         })?;
     // The connection's errors come back through the client's calls; the task ends when the client is dropped.
     tokio::spawn(connection);
@@ -88,11 +82,7 @@ pub async fn migrate(config: &MigrateConfig) -> Result<Vec<String>, MigrateError
             applied.push(format!("{:04}_{}", migration.version, migration.name));
         }
     }
-    if let Some(role) = config
-        .serving_role
-        .as_ref()
-        .filter(|role| **role != endpoint.user)
-    {
+    if let Some(role) = config.serving_role.as_ref().filter(|role| **role != endpoint.user) {
         grant(&client, role).await?;
     }
     Ok(applied)
@@ -102,9 +92,7 @@ pub async fn migrate(config: &MigrateConfig) -> Result<Vec<String>, MigrateError
 async fn prepare(client: &Client) -> Result<(), MigrateError> {
     let limit = LOCK_LIMIT.as_millis();
     client
-        .batch_execute(&format!(
-            "SET lock_timeout = {limit}; SELECT pg_advisory_lock({ADVISORY_LOCK})"
-        ))
+        .batch_execute(&format!("SET lock_timeout = {limit}; SELECT pg_advisory_lock({ADVISORY_LOCK})"))
         .await
         .map_err(|source| MigrateError::Failed {
             doing: "waiting for another migration to end".to_owned(),
@@ -128,10 +116,7 @@ async fn prepare(client: &Client) -> Result<(), MigrateError> {
 /// Applies one migration and its record in one transaction; false if it was applied before.
 async fn apply(client: &mut Client, migration: &Migration) -> Result<bool, MigrateError> {
     let failed = |source| MigrateError::Failed {
-        doing: format!(
-            "applying the migration {:04}_{}",
-            migration.version, migration.name
-        ),
+        doing: format!("applying the migration {:04}_{}", migration.version, migration.name),
         source,
     };
     let transaction = client.transaction().await.map_err(failed)?;
@@ -145,10 +130,7 @@ async fn apply(client: &mut Client, migration: &Migration) -> Result<bool, Migra
     if recorded == 0 {
         return Ok(false);
     }
-    transaction
-        .batch_execute(migration.sql)
-        .await
-        .map_err(failed)?;
+    transaction.batch_execute(migration.sql).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(true)
 }
@@ -166,10 +148,7 @@ async fn grant(client: &Client, role: &str) -> Result<(), MigrateError> {
              COMMIT"
         ))
         .await
-        .map_err(|source| MigrateError::Failed {
-            doing: format!("granting the tables to {role}"),
-            source,
-        })
+        .map_err(|source| MigrateError::Failed { doing: format!("granting the tables to {role}"), source })
 }
 
 #[cfg(test)]
@@ -178,10 +157,7 @@ mod tests {
 
     #[test]
     fn versions_rise_by_one_from_one() {
-        let versions: Vec<i32> = MIGRATIONS
-            .iter()
-            .map(|migration| migration.version)
-            .collect();
+        let versions: Vec<i32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
         let expected: Vec<i32> = (1..).take(MIGRATIONS.len()).collect();
         assert_eq!(versions, expected);
     }

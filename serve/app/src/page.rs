@@ -12,7 +12,8 @@ use crate::routes::App;
 use crate::stores::Reached;
 
 /// Nothing but this server's own stylesheet; no script at all.
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `GET /`.
 pub async fn home(State(app): State<Arc<App>>) -> Response {
@@ -25,15 +26,7 @@ pub async fn home(State(app): State<Arc<App>>) -> Response {
         (REFERRER_POLICY, "no-referrer"),
         (CACHE_CONTROL, "no-store"),
     ];
-    (
-        headers,
-        render(
-            app.public_url.host_str().unwrap_or_default(),
-            &app.release,
-            reached,
-        ),
-    )
-        .into_response()
+    (headers, render(app.public_url.host_str().unwrap_or_default(), &app.release, reached)).into_response()
 }
 
 /// `GET /style.css`.
@@ -47,17 +40,10 @@ pub async fn style() -> Response {
 }
 
 fn render(site: &str, release: &str, reached: Reached) -> String {
-    let (class, headline) = if reached.all() {
-        ("up", "Everything answers")
-    } else {
-        ("down", "Something does not answer")
-    };
+    let (class, headline) =
+        if reached.all() { ("up", "Everything answers") } else { ("down", "Something does not answer") };
     let row = |name: &str, purpose: &str, up: bool| {
-        let (class, word) = if up {
-            ("up", "answers")
-        } else {
-            ("down", "does not answer")
-        };
+        let (class, word) = if up { ("up", "answers") } else { ("down", "does not answer") };
         format!(
             "<tr><th scope=\"row\">{name}<small>{purpose}</small></th><td class=\"{class}\">{word}</td></tr>\n"
         )
@@ -84,10 +70,7 @@ fn render(site: &str, release: &str, reached: Reached) -> String {
 
 /// Text into HTML.
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -96,39 +79,16 @@ mod tests {
 
     #[test]
     fn the_page_says_what_does_not_answer() {
-        let page = render(
-            "app.example.test",
-            "1.0.0",
-            Reached {
-                database: true,
-                durable: false,
-                cache: true,
-            },
-        );
+        let page =
+            render("app.example.test", "1.0.0", Reached { database: true, durable: false, cache: true });
         assert!(page.contains("Something does not answer"), "{page}");
-        assert_eq!(
-            page.matches("<td class=\"up\">answers").count(),
-            2,
-            "{page}"
-        );
-        assert_eq!(
-            page.matches("<td class=\"down\">does not answer").count(),
-            1,
-            "{page}"
-        );
+        assert_eq!(page.matches("<td class=\"up\">answers").count(), 2, "{page}");
+        assert_eq!(page.matches("<td class=\"down\">does not answer").count(), 1, "{page}");
     }
 
     #[test]
     fn names_from_the_environment_are_text() {
-        let page = render(
-            "a",
-            "<script>",
-            Reached {
-                database: true,
-                durable: true,
-                cache: true,
-            },
-        );
+        let page = render("a", "<script>", Reached { database: true, durable: true, cache: true });
         assert!(!page.contains("<script>"), "{page}");
     }
 }

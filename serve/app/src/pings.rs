@@ -38,61 +38,27 @@ pub async fn create(State(app): State<Arc<App>>) -> Result<Response, Problem> {
         app.stores.durable.remember_ping(id, DURABLE_LIFETIME),
         app.stores.cache.remember_ping(id, CACHE_LIFETIME),
     )?;
-    let ping = Ping {
-        id,
-        created_at,
-        database: true,
-        durable: true,
-        cache: true,
-    };
-    Ok((
-        StatusCode::CREATED,
-        [(LOCATION, format!("/api/v1/pings/{id}"))],
-        Json(ping),
-    )
-        .into_response())
+    let ping = Ping { id, created_at, database: true, durable: true, cache: true };
+    Ok((StatusCode::CREATED, [(LOCATION, format!("/api/v1/pings/{id}"))], Json(ping)).into_response())
 }
 
 /// `GET /api/v1/pings/{id}`: where the ping still is. The Valkeys forget it after a while; PostgreSQL does not.
-pub async fn show(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
+pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let absent = || Problem::new(StatusCode::NOT_FOUND, "There is no ping with this id.");
     let id = Uuid::try_parse(&id).map_err(|_| absent())?;
-    let created_at = app
-        .stores
-        .database
-        .find_ping(id)
-        .await?
-        .ok_or_else(absent)?;
-    let (durable, cache) = tokio::try_join!(
-        app.stores.durable.knows_ping(id),
-        app.stores.cache.knows_ping(id)
-    )?;
-    Ok(Json(Ping {
-        id,
-        created_at,
-        database: true,
-        durable,
-        cache,
-    })
-    .into_response())
+    let created_at = app.stores.database.find_ping(id).await?.ok_or_else(absent)?;
+    let (durable, cache) =
+        tokio::try_join!(app.stores.durable.knows_ping(id), app.stores.cache.knows_ping(id))?;
+    Ok(Json(Ping { id, created_at, database: true, durable, cache }).into_response())
 }
 
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
         tracing::error!(%error, store = "database", "a request failed");
         if error.passes() {
-            Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The database does not answer. Try again in a moment.",
-            )
+            Self::new(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer. Try again in a moment.")
         } else {
-            Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The server made a mistake. Its log has the reason.",
-            )
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The server made a mistake. Its log has the reason.")
         }
     }
 }

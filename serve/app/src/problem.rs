@@ -44,10 +44,7 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status_code, axum::Json(self)).into_response();
-        response.headers_mut().insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }
 }
@@ -59,8 +56,5 @@ pub async fn not_found() -> Problem {
 
 /// For every method that a path does not have; the router adds `Allow`.
 pub async fn method_not_allowed() -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "This path does not have this method; see the Allow header.",
-    )
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "This path does not have this method; see the Allow header.")
 }

@@ -40,12 +40,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                tokio::spawn(connection(
-                    stream,
-                    acceptor.clone(),
-                    router.clone(),
-                    connections.watcher(),
-                ));
+                tokio::spawn(connection(stream, acceptor.clone(), router.clone(), connections.watcher()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -54,38 +49,22 @@ pub async fn serve(
         }
     }
     drop(listener);
-    tracing::info!(
-        connections = connections.count(),
-        "stopping; finishing what is in flight"
-    );
-    if tokio::time::timeout(DRAIN_LIMIT, connections.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            seconds = DRAIN_LIMIT.as_secs(),
-            "stopping with requests unfinished"
-        );
+    tracing::info!(connections = connections.count(), "stopping; finishing what is in flight");
+    if tokio::time::timeout(DRAIN_LIMIT, connections.shutdown()).await.is_err() {
+        tracing::warn!(seconds = DRAIN_LIMIT.as_secs(), "stopping with requests unfinished");
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    router: Router,
-    watcher: Watcher,
-) {
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
     // Small answers leave at once; where this fails, they leave later.
     let _ = stream.set_nodelay(true);
     match acceptor {
         None => exchange(stream, router, watcher).await,
-        Some(acceptor) => {
-            match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => exchange(stream, router, watcher).await,
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake was not finished in time"),
-            }
-        }
+        Some(acceptor) => match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => exchange(stream, router, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake was not finished in time"),
+        },
     }
 }
 
@@ -95,17 +74,10 @@ async fn exchange(
     watcher: Watcher,
 ) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(IDLE_LIMIT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(IDLE_LIMIT / 6);
-    let served = builder
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .into_owned();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
+    builder.http2().timer(TokioTimer::new()).keep_alive_interval(IDLE_LIMIT / 6);
+    let served =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
     if let Err(error) = watcher.watch(served).await {
         tracing::debug!(%error, "a connection ended early");
     }

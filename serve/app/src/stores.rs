@@ -48,20 +48,12 @@ impl Reached {
 
     /// Each store's name and whether it answered.
     pub fn named(self) -> [(&'static str, bool); 3] {
-        [
-            ("database", self.database),
-            ("durable", self.durable),
-            ("cache", self.cache),
-        ]
+        [("database", self.database), ("durable", self.durable), ("cache", self.cache)]
     }
 
     /// The names of those that did not answer.
     pub fn missing(self) -> Vec<&'static str> {
-        self.named()
-            .into_iter()
-            .filter(|(_, reached)| !reached)
-            .map(|(name, _)| name)
-            .collect()
+        self.named().into_iter().filter(|(_, reached)| !reached).map(|(name, _)| name).collect()
     }
 }
 
@@ -77,11 +69,8 @@ impl Stores {
 
     /// Asks all three at once. The reasons for a failure go to the log, not to the caller.
     pub async fn reach(&self) -> Reached {
-        let (database, durable, cache) = tokio::join!(
-            self.database.check(),
-            self.durable.check(),
-            self.cache.check()
-        );
+        let (database, durable, cache) =
+            tokio::join!(self.database.check(), self.durable.check(), self.cache.check());
         if let Err(error) = &database {
             tracing::warn!(%error, store = "database", "a store does not answer");
         }
@@ -90,10 +79,6 @@ impl Stores {
                 tracing::warn!(%error, store, "a store does not answer");
             }
         }
-        Reached {
-            database: database.is_ok(),
-            durable: durable.is_ok(),
-            cache: cache.is_ok(),
-        }
+        Reached { database: database.is_ok(), durable: durable.is_ok(), cache: cache.is_ok() }
     }
 }

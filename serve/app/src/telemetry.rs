@@ -62,9 +62,8 @@ impl Telemetry {
     pub fn new(release: &str) -> Self {
         let mut registry = Registry::with_prefix("app");
         let requests = Family::default();
-        let durations = Family::<RouteLabels, Histogram>::new_with_constructor(|| {
-            Histogram::new(DURATION_BUCKETS)
-        });
+        let durations =
+            Family::<RouteLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
         let stores = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register_with_unit(
@@ -73,30 +72,16 @@ impl Telemetry {
             Unit::Seconds,
             durations.clone(),
         );
-        registry.register(
-            "store_up",
-            "Whether the store answered the last readiness check",
-            stores.clone(),
-        );
-        let build = vec![
-            ("version", env!("CARGO_PKG_VERSION").to_owned()),
-            ("release", release.to_owned()),
-        ];
+        registry.register("store_up", "Whether the store answered the last readiness check", stores.clone());
+        let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("release", release.to_owned())];
         registry.register("build", "What is deployed", Info::new(build));
-        Self {
-            registry,
-            requests,
-            durations,
-            stores,
-        }
+        Self { registry, requests, durations, stores }
     }
 
     /// Keeps what a readiness check found.
     pub fn record_reached(&self, reached: Reached) {
         for (store, up) in reached.named() {
-            self.stores
-                .get_or_create(&StoreLabels { store })
-                .set(i64::from(up));
+            self.stores.get_or_create(&StoreLabels { store }).set(i64::from(up));
         }
     }
 }
@@ -116,23 +101,13 @@ pub fn start_logging() {
 
 /// The pages of the metrics port.
 pub fn metrics_router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .fallback(problem::not_found)
-        .with_state(app)
+    Router::new().route("/metrics", get(metrics)).fallback(problem::not_found).with_state(app)
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut text = String::new();
     encode(&mut text, &app.telemetry.registry).expect("writing to a string does not fail");
-    (
-        [(
-            CONTENT_TYPE,
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response()
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
 }
 
 /// Gives every request an identifier, and every answer its log line and its metrics.
@@ -142,48 +117,21 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     // The template, not the path: labels must stay few however many identifiers there are.
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
-        .to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
 
     let mut response = next.run(request).await;
 
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
-    let labels = RouteLabels {
-        method: method_label(&method),
-        route,
-    };
-    app.telemetry
-        .durations
-        .get_or_create(&labels)
-        .observe(elapsed.as_secs_f64());
-    let RouteLabels {
-        method: method_name,
-        route,
-    } = labels;
+    let labels = RouteLabels { method: method_label(&method), route };
+    app.telemetry.durations.get_or_create(&labels).observe(elapsed.as_secs_f64());
+    let RouteLabels { method: method_name, route } = labels;
     let probe = matches!(route.as_str(), "/livez" | "/readyz");
-    app.telemetry
-        .requests
-        .get_or_create(&RequestLabels {
-            method: method_name,
-            route,
-            status,
-        })
-        .inc();
+    app.telemetry.requests.get_or_create(&RequestLabels { method: method_name, route, status }).inc();
     // Probes come every few seconds; only their failures are news.
     if !probe || status >= 500 {
         let duration_ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3;
-        tracing::info!(
-            request_id,
-            method = method.as_str(),
-            path,
-            status,
-            duration_ms,
-            "request"
-        );
+        tracing::info!(request_id, method = method.as_str(), path, status, duration_ms, "request");
     }
     if let Ok(value) = HeaderValue::try_from(request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -195,9 +143,7 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
 fn request_id(request: &Request) -> String {
     let acceptable = |text: &&str| {
         (1..=REQUEST_ID_LENGTH).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
     };
     request
         .headers()

@@ -43,9 +43,7 @@ pub fn private_client(ca: &PrivateCa) -> Result<ClientConfig, TlsError> {
     for certificate in &ca.certificates {
         roots.add(certificate.clone())?;
     }
-    Ok(ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 /// What the application shows to the edge: HTTP/2 preferred, HTTP/1.1 accepted.
@@ -56,9 +54,7 @@ pub fn server(files: &ServerCertificate) -> Result<ServerConfig, TlsError> {
         path: files.key.display().to_string(),
         source,
     })?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let mut config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -69,10 +65,7 @@ pub fn own_certificate(files: &ServerCertificate) -> Result<ClientConfig, TlsErr
     let own = certificates(&files.certificate)?.swap_remove(0);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(OwnCertificate { own, provider });
-    Ok(ClientConfig::builder()
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+    Ok(ClientConfig::builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -83,13 +76,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
             path: path.display().to_string(),
             source,
         })?;
-    if chain.is_empty() {
-        Err(TlsError::Empty {
-            path: path.display().to_string(),
-        })
-    } else {
-        Ok(chain)
-    }
+    if chain.is_empty() { Err(TlsError::Empty { path: path.display().to_string() }) } else { Ok(chain) }
 }
 
 #[derive(Debug)]
@@ -111,7 +98,8 @@ impl ServerCertVerifier for OwnCertificate {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(rustls::Error::General(
-                "the running application shows another certificate than the one in its file; restart it".to_owned(),
+                "the running application shows another certificate than the one in its file; restart it"
+                    .to_owned(),
             ))
         }
     }
@@ -145,8 +133,6 @@ impl ServerCertVerifier for OwnCertificate {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -62,11 +62,7 @@ struct Slot {
 
 impl Valkey {
     /// Prepares the client; the first command opens the connection.
-    pub fn new(
-        name: &'static str,
-        endpoint: &ValkeyEndpoint,
-        ca: &PrivateCa,
-    ) -> Result<Self, RedisError> {
+    pub fn new(name: &'static str, endpoint: &ValkeyEndpoint, ca: &PrivateCa) -> Result<Self, RedisError> {
         let address = ConnectionAddr::TcpTls {
             host: endpoint.host.clone(),
             port: endpoint.port,
@@ -81,15 +77,8 @@ impl Valkey {
         let info = address
             .into_connection_info()?
             .set_redis_settings(user)
-            .set_tcp_settings(
-                TcpSettings::default()
-                    .set_nodelay(true)
-                    .set_user_timeout(PEER_LIMIT),
-            );
-        let certificates = TlsCertificates {
-            client_tls: None,
-            root_cert: Some(ca.pem.clone()),
-        };
+            .set_tcp_settings(TcpSettings::default().set_nodelay(true).set_user_timeout(PEER_LIMIT));
+        let certificates = TlsCertificates { client_tls: None, root_cert: Some(ca.pem.clone()) };
         Ok(Self {
             name,
             address: format!("{}:{}", endpoint.host, endpoint.port),
@@ -105,14 +94,7 @@ impl Valkey {
 
     /// Remembers a ping for `lifetime`.
     pub async fn remember_ping(&self, id: Uuid, lifetime: Duration) -> Result<(), ValkeyError> {
-        self.ask(
-            redis::cmd("SET")
-                .arg(key(id))
-                .arg(1)
-                .arg("EX")
-                .arg(lifetime.as_secs()),
-        )
-        .await
+        self.ask(redis::cmd("SET").arg(key(id)).arg(1).arg("EX").arg(lifetime.as_secs())).await
     }
 
     /// Whether a ping is remembered.
@@ -127,10 +109,7 @@ impl Valkey {
                 address: self.address.clone(),
                 source,
             }),
-            Err(_) => Err(ValkeyError::Late {
-                name: self.name,
-                address: self.address.clone(),
-            }),
+            Err(_) => Err(ValkeyError::Late { name: self.name, address: self.address.clone() }),
         }
     }
 
@@ -156,10 +135,7 @@ impl Valkey {
         let limits = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_LIMIT))
             .set_response_timeout(Some(COMMAND_LIMIT));
-        let connection = self
-            .client
-            .get_multiplexed_async_connection_with_config(&limits)
-            .await?;
+        let connection = self.client.get_multiplexed_async_connection_with_config(&limits).await?;
         slot.generation += 1;
         slot.connection = Some(connection.clone());
         Ok((connection, slot.generation))

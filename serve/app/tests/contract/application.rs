@@ -34,9 +34,7 @@ impl Answer {
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -59,43 +57,20 @@ pub fn environment(servers: &Servers) -> BTreeMap<&'static str, String> {
         ("PRIVATE_CA_FILE", file("ca.pem")),
         ("TLS_CERT_FILE", file("server.pem")),
         ("TLS_KEY_FILE", file("server.key")),
-        (
-            "DATABASE_URL",
-            format!(
-                "postgres://app@127.0.0.1:{}/app",
-                servers.port(Server::PgBouncer)
-            ),
-        ),
+        ("DATABASE_URL", format!("postgres://app@127.0.0.1:{}/app", servers.port(Server::PgBouncer))),
         ("DATABASE_PASSWORD_FILE", file("password")),
-        (
-            "DATABASE_DIRECT_URL",
-            format!(
-                "postgres://owner@localhost:{}/app",
-                servers.port(Server::Postgres)
-            ),
-        ),
+        ("DATABASE_DIRECT_URL", format!("postgres://owner@localhost:{}/app", servers.port(Server::Postgres))),
         ("DATABASE_DIRECT_PASSWORD_FILE", file("password")),
-        (
-            "VALKEY_DURABLE_URL",
-            format!("rediss://app@127.0.0.1:{}", servers.port(Server::Durable)),
-        ),
+        ("VALKEY_DURABLE_URL", format!("rediss://app@127.0.0.1:{}", servers.port(Server::Durable))),
         ("VALKEY_DURABLE_PASSWORD_FILE", file("password")),
-        (
-            "VALKEY_CACHE_URL",
-            format!("rediss://app@localhost:{}", servers.port(Server::Cache)),
-        ),
+        ("VALKEY_CACHE_URL", format!("rediss://app@localhost:{}", servers.port(Server::Cache))),
         ("VALKEY_CACHE_PASSWORD_FILE", file("password")),
     ])
 }
 
 /// Runs a command of the binary to its end.
 pub fn run(arguments: &[&str], environment: &BTreeMap<&'static str, String>) -> Output {
-    Command::new(BINARY)
-        .args(arguments)
-        .env_clear()
-        .envs(environment)
-        .output()
-        .unwrap()
+    Command::new(BINARY).args(arguments).env_clear().envs(environment).output().unwrap()
 }
 
 /// Brings the schema up to date.
@@ -116,17 +91,8 @@ impl Application {
             .stdout(Stdio::from(std::fs::File::create(&log).unwrap()))
             .spawn()
             .unwrap();
-        wait_until("the application to listen", || {
-            StdStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        Self {
-            environment,
-            child,
-            port,
-            metrics_port,
-            ca: servers.path("ca.pem"),
-            log,
-        }
+        wait_until("the application to listen", || StdStream::connect(("127.0.0.1", port)).is_ok());
+        Self { environment, child, port, metrics_port, ca: servers.path("ca.pem"), log }
     }
 
     /// `app health`, in the environment of the running application.
@@ -166,40 +132,21 @@ impl Application {
     }
 
     pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-        ask(self.port, &self.ca, "h2", method, path, headers)
-            .await
-            .unwrap()
+        ask(self.port, &self.ca, "h2", method, path, headers).await.unwrap()
     }
 
     pub async fn ask_http1(&self, method: Method, path: &str) -> Answer {
-        ask(self.port, &self.ca, "http/1.1", method, path, &[])
-            .await
-            .unwrap()
+        ask(self.port, &self.ca, "http/1.1", method, path, &[]).await.unwrap()
     }
 
     pub async fn metrics(&self) -> String {
-        let stream = TcpStream::connect(("127.0.0.1", self.metrics_port))
-            .await
-            .unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .unwrap();
+        let stream = TcpStream::connect(("127.0.0.1", self.metrics_port)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
-        let request = Request::get("/metrics")
-            .header("host", "localhost")
-            .body(Body::empty())
-            .unwrap();
+        let request = Request::get("/metrics").header("host", "localhost").body(Body::empty()).unwrap();
         let response = sender.send_request(request).await.unwrap();
-        String::from_utf8(
-            response
-                .into_body()
-                .collect()
-                .await
-                .unwrap()
-                .to_bytes()
-                .to_vec(),
-        )
-        .unwrap()
+        String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
     }
 
     /// Asks for readiness until the stores that do not answer are exactly these.
@@ -209,10 +156,8 @@ impl Application {
             let answer = self.get("/readyz").await;
             let document = answer.json();
             let stores = document["stores"].as_object().unwrap();
-            let missing: Vec<&str> = ["database", "durable", "cache"]
-                .into_iter()
-                .filter(|name| stores[*name] == false)
-                .collect();
+            let missing: Vec<&str> =
+                ["database", "durable", "cache"].into_iter().filter(|name| stores[*name] == false).collect();
             let expected_status = if expected.is_empty() { 200 } else { 503 };
             if missing == expected && answer.status == expected_status {
                 return;
@@ -253,17 +198,10 @@ pub async fn ask(
         .with_no_client_auth();
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let stream = TlsConnector::from(Arc::new(config))
-        .connect("localhost".try_into()?, stream)
-        .await?;
-    assert_eq!(
-        stream.get_ref().1.alpn_protocol(),
-        Some(protocol.as_bytes())
-    );
+    let stream = TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
 
-    let mut request = Request::builder()
-        .method(method)
-        .uri(format!("https://localhost:{port}{path}"));
+    let mut request = Request::builder().method(method).uri(format!("https://localhost:{port}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -275,16 +213,11 @@ pub async fn ask(
         tokio::spawn(connection);
         sender.send_request(request).await?
     } else {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         sender.send_request(request).await?
     };
     let (parts, body) = response.into_parts();
     let text = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
-    Ok(Answer {
-        status: parts.status,
-        headers: parts.headers,
-        text,
-    })
+    Ok(Answer { status: parts.status, headers: parts.headers, text })
 }

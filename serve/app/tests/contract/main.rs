@@ -18,13 +18,8 @@ fn an_empty_environment_is_refused_with_every_problem() {
     let output = run(&[], &BTreeMap::new());
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    for name in [
-        "PORT:",
-        "METRICS_PORT:",
-        "DATABASE_URL:",
-        "VALKEY_CACHE_PASSWORD_FILE:",
-        "PRIVATE_CA_FILE:",
-    ] {
+    for name in ["PORT:", "METRICS_PORT:", "DATABASE_URL:", "VALKEY_CACHE_PASSWORD_FILE:", "PRIVATE_CA_FILE:"]
+    {
         assert!(text.contains(name), "{name} is not mentioned: {text}");
     }
 }
@@ -32,10 +27,7 @@ fn an_empty_environment_is_refused_with_every_problem() {
 #[test]
 fn the_version_is_printed() {
     let output = run(&["--version"], &BTreeMap::new());
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout).trim(),
-        format!("app {}", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), format!("app {}", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,25 +47,14 @@ async fn a_ping_is_written_to_every_store_and_read_back() {
     );
     let id = ping["id"].as_str().unwrap();
     assert_eq!(created.header("location"), format!("/api/v1/pings/{id}"));
-    assert_eq!(
-        servers.sql(
-            &format!("SELECT count(*) FROM pings WHERE id = '{id}'"),
-            "app"
-        ),
-        "1"
-    );
+    assert_eq!(servers.sql(&format!("SELECT count(*) FROM pings WHERE id = '{id}'"), "app"), "1");
 
-    let shown = application
-        .ask_http1(Method::GET, &format!("/api/v1/pings/{id}"))
-        .await;
+    let shown = application.ask_http1(Method::GET, &format!("/api/v1/pings/{id}")).await;
     assert_eq!((shown.status.as_u16(), shown.json()), (200, ping));
 
     let page = application.get("/").await;
     assert!(page.text.contains("Everything answers"), "{}", page.text);
-    assert!(
-        page.header("content-security-policy")
-            .starts_with("default-src 'none'")
-    );
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,17 +66,11 @@ async fn errors_are_problems_and_requests_leave_traces() {
 
     for (method, path, status) in [
         (Method::GET, "/nowhere", 404),
-        (
-            Method::GET,
-            "/api/v1/pings/00000000-0000-0000-0000-000000000000",
-            404,
-        ),
+        (Method::GET, "/api/v1/pings/00000000-0000-0000-0000-000000000000", 404),
         (Method::GET, "/api/v1/pings/not-an-id", 404),
         (Method::DELETE, "/api/v1/pings", 405),
     ] {
-        let answer = application
-            .ask(method, path, &[("x-request-id", "edge-1")])
-            .await;
+        let answer = application.ask(method, path, &[("x-request-id", "edge-1")]).await;
         assert_eq!(answer.status, status, "{path}: {}", answer.text);
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(answer.header("x-request-id"), "edge-1");
@@ -103,32 +78,20 @@ async fn errors_are_problems_and_requests_leave_traces() {
         assert_eq!(answer.header("allow").is_empty(), status != 405);
     }
     let log = application.log();
-    let line = log
-        .iter()
-        .find(|line| line["path"] == "/nowhere")
-        .expect("a log line of the request");
-    assert_eq!(
-        (line["status"].as_i64(), line["request_id"].as_str()),
-        (Some(404), Some("edge-1"))
-    );
+    let line = log.iter().find(|line| line["path"] == "/nowhere").expect("a log line of the request");
+    assert_eq!((line["status"].as_i64(), line["request_id"].as_str()), (Some(404), Some("edge-1")));
     assert!(
         line["timestamp"].is_string() && line["duration_ms"].is_number() && line["level"] == "INFO",
         "{line}"
     );
 
-    let forged = application
-        .ask(Method::GET, "/nowhere", &[("x-request-id", "a b\"c")])
-        .await;
+    let forged = application.ask(Method::GET, "/nowhere", &[("x-request-id", "a b\"c")]).await;
     assert_ne!(forged.header("x-request-id"), "a b\"c");
 
     let metrics = application.metrics().await;
-    let counted =
-        r#"app_http_requests_total{method="GET",route="/api/v1/pings/{id}",status="404"} 2"#;
+    let counted = r#"app_http_requests_total{method="GET",route="/api/v1/pings/{id}",status="404"} 2"#;
     assert!(metrics.contains(counted), "{metrics}");
-    assert!(
-        !metrics.contains("not-an-id"),
-        "a path became a label: {metrics}"
-    );
+    assert!(!metrics.contains("not-an-id"), "a path became a label: {metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,11 +100,7 @@ async fn readiness_follows_every_store_and_recovers_without_a_restart() {
     let mut servers = Servers::start();
     let application = Application::start(&servers, environment(&servers));
     application.wait_for_missing(&["database"]).await;
-    assert_eq!(
-        application.health().status.code(),
-        Some(1),
-        "a database without its schema is not ready"
-    );
+    assert_eq!(application.health().status.code(), Some(1), "a database without its schema is not ready");
     assert!(migrate(&servers).status.success());
     application.wait_for_missing(&[]).await;
     assert_eq!(application.health().status.code(), Some(0));
@@ -157,20 +116,12 @@ async fn readiness_follows_every_store_and_recovers_without_a_restart() {
         assert_eq!(application.health().status.code(), Some(1), "{name}");
         let refused = application.post("/api/v1/pings").await;
         assert_eq!(refused.status, 503, "{name}: {}", refused.text);
-        assert!(
-            !refused.text.contains("127.0.0.1"),
-            "the inside shows: {}",
-            refused.text
-        );
+        assert!(!refused.text.contains("127.0.0.1"), "the inside shows: {}", refused.text);
         assert_eq!(application.get("/livez").await.status, 200, "{name}");
 
         servers.start_one(server);
         application.wait_for_missing(&[]).await;
-        assert_eq!(
-            application.post("/api/v1/pings").await.status,
-            201,
-            "{name}"
-        );
+        assert_eq!(application.post("/api/v1/pings").await.status, 201, "{name}");
     }
 }
 
@@ -179,24 +130,12 @@ async fn readiness_follows_every_store_and_recovers_without_a_restart() {
 async fn it_starts_without_its_stores_and_finds_them_later() {
     let mut servers = Servers::start();
     assert!(migrate(&servers).status.success());
-    for server in [
-        Server::Postgres,
-        Server::PgBouncer,
-        Server::Durable,
-        Server::Cache,
-    ] {
+    for server in [Server::Postgres, Server::PgBouncer, Server::Durable, Server::Cache] {
         servers.stop_one(server);
     }
     let application = Application::start(&servers, environment(&servers));
-    application
-        .wait_for_missing(&["database", "durable", "cache"])
-        .await;
-    for server in [
-        Server::Postgres,
-        Server::PgBouncer,
-        Server::Durable,
-        Server::Cache,
-    ] {
+    application.wait_for_missing(&["database", "durable", "cache"]).await;
+    for server in [Server::Postgres, Server::PgBouncer, Server::Durable, Server::Cache] {
         servers.start_one(server);
     }
     application.wait_for_missing(&[]).await;
@@ -208,35 +147,16 @@ async fn servers_of_an_unknown_authority_are_not_spoken_to() {
     let servers = Servers::start();
     assert!(migrate(&servers).status.success());
     let mut deceived = environment(&servers);
-    deceived.insert(
-        "PRIVATE_CA_FILE",
-        servers.path("other-ca.pem").display().to_string(),
-    );
+    deceived.insert("PRIVATE_CA_FILE", servers.path("other-ca.pem").display().to_string());
     let refused = run(&["migrate"], &deceived);
     let text = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        refused.status.code() == Some(1) && text.contains("UnknownIssuer"),
-        "{text}"
-    );
+    assert!(refused.status.code() == Some(1) && text.contains("UnknownIssuer"), "{text}");
     let application = Application::start(&servers, deceived);
-    application
-        .wait_for_missing(&["database", "durable", "cache"])
-        .await;
+    application.wait_for_missing(&["database", "durable", "cache"]).await;
     // And it shows its own certificate to the edge, which verifies it as well.
-    let outcome = ask(
-        application.port,
-        &servers.path("other-ca.pem"),
-        "h2",
-        Method::GET,
-        "/livez",
-        &[],
-    )
-    .await;
-    assert!(
-        outcome
-            .err()
-            .is_some_and(|error| error.to_string().contains("UnknownIssuer"))
-    );
+    let outcome =
+        ask(application.port, &servers.path("other-ca.pem"), "h2", Method::GET, "/livez", &[]).await;
+    assert!(outcome.err().is_some_and(|error| error.to_string().contains("UnknownIssuer")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,10 +189,7 @@ async fn more_clients_than_server_connections_get_their_own_rows() {
         "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND backend_type = 'client backend'",
         "app",
     );
-    assert!(
-        connections.parse::<u32>().unwrap() <= 2,
-        "{connections} server connections"
-    );
+    assert!(connections.parse::<u32>().unwrap() <= 2, "{connections} server connections");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,14 +204,10 @@ async fn sigterm_finishes_what_is_in_flight() {
 
     let lock = servers.lock_pings();
     let (port, ca) = (application.port, servers.path("ca.pem"));
-    let in_flight = tokio::spawn(async move {
-        ask(port, &ca, "http/1.1", Method::POST, "/api/v1/pings", &[]).await
-    });
+    let in_flight =
+        tokio::spawn(async move { ask(port, &ca, "http/1.1", Method::POST, "/api/v1/pings", &[]).await });
     wait_until("the request to wait for the table", || {
-        servers.sql(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
-            "postgres",
-        ) == "1"
+        servers.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", "postgres") == "1"
     });
     application.signal(Signal::TERM);
     wait_until("the application to stop accepting", || {
@@ -302,11 +215,7 @@ async fn sigterm_finishes_what_is_in_flight() {
     });
     lock.release();
 
-    let answer = tokio::time::timeout(Duration::from_secs(10), in_flight)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(10), in_flight).await.unwrap().unwrap().unwrap();
     assert_eq!(answer.status, 201, "{}", answer.text);
     assert_eq!(application.exit_code(), Some(0));
 }
@@ -317,40 +226,17 @@ fn migrations_run_once_and_the_serving_role_cannot_change_the_schema() {
     let servers = Servers::start();
     let outputs = std::thread::scope(|scope| {
         let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| migrate(&servers))).collect();
-        runs.into_iter()
-            .map(|run| run.join().unwrap())
-            .collect::<Vec<_>>()
+        runs.into_iter().map(|run| run.join().unwrap()).collect::<Vec<_>>()
     });
-    let texts: Vec<String> = outputs
-        .iter()
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .collect();
-    assert!(
-        outputs.iter().all(|output| output.status.success()),
-        "{outputs:?}"
-    );
-    assert_eq!(
-        texts
-            .iter()
-            .filter(|text| text.contains("applied 0001_pings"))
-            .count(),
-        1,
-        "{texts:?}"
-    );
+    let texts: Vec<String> =
+        outputs.iter().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).collect();
+    assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
+    assert_eq!(texts.iter().filter(|text| text.contains("applied 0001_pings")).count(), 1, "{texts:?}");
 
     let allowed = |privilege: &str, table: &str| {
-        servers.sql(
-            &format!("SELECT has_table_privilege('app', '{table}', '{privilege}')"),
-            "app",
-        ) == "t"
+        servers.sql(&format!("SELECT has_table_privilege('app', '{table}', '{privilege}')"), "app") == "t"
     };
     assert!(allowed("INSERT", "pings") && allowed("SELECT", "schema_migrations"));
     assert!(!allowed("INSERT", "schema_migrations") && !allowed("TRUNCATE", "pings"));
-    assert_eq!(
-        servers.sql(
-            "SELECT has_schema_privilege('app', 'public', 'CREATE')",
-            "app"
-        ),
-        "f"
-    );
+    assert_eq!(servers.sql("SELECT has_schema_privilege('app', 'public', 'CREATE')", "app"), "f");
 }

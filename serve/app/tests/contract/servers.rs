@@ -27,12 +27,7 @@ pub enum Server {
     Cache,
 }
 
-const ALL: [Server; 4] = [
-    Server::Postgres,
-    Server::PgBouncer,
-    Server::Durable,
-    Server::Cache,
-];
+const ALL: [Server; 4] = [Server::Postgres, Server::PgBouncer, Server::Durable, Server::Cache];
 
 /// The four servers, their files and their certificates.
 pub struct Servers {
@@ -47,32 +42,17 @@ impl Servers {
     /// Starts all four, with an empty database `app` of role `owner` and a role `app`.
     pub fn start() -> Self {
         let root = PathBuf::from(std::env::var_os("APP_TEST_ROOT").unwrap_or_else(|| "/".into()));
-        let directory = tempfile::Builder::new()
-            .prefix("app-test-")
-            .tempdir_in(root.join("tmp"))
-            .unwrap();
+        let directory = tempfile::Builder::new().prefix("app-test-").tempdir_in(root.join("tmp")).unwrap();
         let postgres_bin = newest_postgres(&root);
         let ports = free_ports();
-        let mut servers = Self {
-            root,
-            directory,
-            postgres_bin,
-            ports,
-            running: [const { None }; 4],
-        };
+        let mut servers = Self { root, directory, postgres_bin, ports, running: [const { None }; 4] };
         servers.write_files();
         servers.create_cluster();
         for server in ALL {
             servers.start_one(server);
         }
-        servers.sql(
-            "CREATE ROLE owner LOGIN PASSWORD 'correct-horse-battery-staple'",
-            "postgres",
-        );
-        servers.sql(
-            "CREATE ROLE app LOGIN PASSWORD 'correct-horse-battery-staple'",
-            "postgres",
-        );
+        servers.sql("CREATE ROLE owner LOGIN PASSWORD 'correct-horse-battery-staple'", "postgres");
+        servers.sql("CREATE ROLE app LOGIN PASSWORD 'correct-horse-battery-staple'", "postgres");
         servers.sql("CREATE DATABASE app OWNER owner", "postgres");
         servers
     }
@@ -94,32 +74,19 @@ impl Servers {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new("chroot");
-        command
-            .arg("--userspec=postgres:postgres")
-            .arg(&self.root)
-            .arg(program);
-        command
-            .env("LC_ALL", "C")
-            .env("HOME", "/tmp")
-            .current_dir("/");
+        command.arg("--userspec=postgres:postgres").arg(&self.root).arg(program);
+        command.env("LC_ALL", "C").env("HOME", "/tmp").current_dir("/");
         command
     }
 
     fn write_files(&self) {
         let authority = authority("private hops");
         std::fs::write(self.path("ca.pem"), authority.pem()).unwrap();
-        std::fs::write(
-            self.path("other-ca.pem"),
-            self::authority("somebody else").pem(),
-        )
-        .unwrap();
+        std::fs::write(self.path("other-ca.pem"), self::authority("somebody else").pem()).unwrap();
         std::fs::write(self.path("password"), format!("{PASSWORD}\n")).unwrap();
         let key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, &authority)
-            .unwrap();
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
         std::fs::write(self.path("server.pem"), certificate.pem()).unwrap();
         std::fs::write(self.path("server.key"), key.serialize_pem()).unwrap();
         std::fs::write(
@@ -127,11 +94,7 @@ impl Servers {
             "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n",
         )
         .unwrap();
-        std::fs::write(
-            self.path("userlist.txt"),
-            format!("\"app\" \"{PASSWORD}\"\n"),
-        )
-        .unwrap();
+        std::fs::write(self.path("userlist.txt"), format!("\"app\" \"{PASSWORD}\"\n")).unwrap();
         std::fs::write(
             self.path("users.acl"),
             format!("user default off\nuser app on >{PASSWORD} ~app:* resetchannels -@all +ping +set +get +exists\n"),
@@ -149,11 +112,8 @@ impl Servers {
 
     /// Fewer server connections than clients, so that prepared statements move between them.
     fn pgbouncer_settings(&self) -> String {
-        let (ca, certificate, key) = (
-            self.inside("ca.pem"),
-            self.inside("server.pem"),
-            self.inside("server.key"),
-        );
+        let (ca, certificate, key) =
+            (self.inside("ca.pem"), self.inside("server.pem"), self.inside("server.key"));
         format!(
             "[databases]\napp = host=127.0.0.1 port={} dbname=app\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
              listen_port = {}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\n\
@@ -172,11 +132,7 @@ impl Servers {
             .args(["--auth=trust", "--no-sync", "-D", &self.inside("data")])
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "initdb: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// Starts one server and waits until it accepts connections.
@@ -191,26 +147,15 @@ impl Servers {
             }
             Server::Durable | Server::Cache => self.valkey(&port),
         };
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.path("servers.log"))
-            .unwrap();
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log);
+        let log = std::fs::File::options().create(true).append(true).open(self.path("servers.log")).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.running[server as usize] = Some(command.spawn().unwrap());
         let address = format!("127.0.0.1:{port}");
         let log = self.path("servers.log");
         let running = &mut self.running[server as usize];
         wait_until("a server to accept connections", || {
             let exited = running.as_mut().and_then(|child| child.try_wait().unwrap());
-            assert!(
-                exited.is_none(),
-                "a server did not start: {}",
-                std::fs::read_to_string(&log).unwrap()
-            );
+            assert!(exited.is_none(), "a server did not start: {}", std::fs::read_to_string(&log).unwrap());
             std::net::TcpStream::connect(&address).is_ok()
         });
     }
@@ -239,45 +184,22 @@ impl Servers {
             .find(|program| self.root.join(&program[1..]).exists())
             .expect("install the package valkey-server");
         let mut command = self.command(program);
-        command.args([
-            "--port",
-            "0",
-            "--tls-port",
-            port,
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-        ]);
-        command.args([
-            "--dir",
-            &self.inside(""),
-            "--aclfile",
-            &self.inside("users.acl"),
-        ]);
+        command.args(["--port", "0", "--tls-port", port, "--bind", "127.0.0.1", "--save", ""]);
+        command.args(["--dir", &self.inside(""), "--aclfile", &self.inside("users.acl")]);
         command.args([
             "--tls-cert-file",
             &self.inside("server.pem"),
             "--tls-key-file",
             &self.inside("server.key"),
         ]);
-        command.args([
-            "--tls-ca-cert-file",
-            &self.inside("ca.pem"),
-            "--tls-auth-clients",
-            "no",
-        ]);
+        command.args(["--tls-ca-cert-file", &self.inside("ca.pem"), "--tls-auth-clients", "no"]);
         command
     }
 
     /// Stops one server and waits until it is gone.
     pub fn stop_one(&mut self, server: Server) {
         if let Some(mut child) = self.running[server as usize].take() {
-            let signal = if server == Server::Postgres {
-                Signal::INT
-            } else {
-                Signal::KILL
-            };
+            let signal = if server == Server::Postgres { Signal::INT } else { Signal::KILL };
             if child.try_wait().unwrap().is_none() {
                 send(&child, signal);
                 child.wait().unwrap();
@@ -304,40 +226,21 @@ impl Servers {
 
     /// Runs one statement as the superuser and returns what it printed.
     pub fn sql(&self, statement: &str, database: &str) -> String {
-        let output = self
-            .psql(database)
-            .args(["-c", statement])
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{statement}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let output = self.psql(database).args(["-c", statement]).output().unwrap();
+        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Keeps everybody else out of the table `pings` until released.
     pub fn lock_pings(&self) -> TableLock {
-        let mut child = self
-            .psql("app")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = self.psql("app").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        input
-            .write_all(b"BEGIN; LOCK TABLE pings IN ACCESS EXCLUSIVE MODE;\n\\echo locked\n")
-            .unwrap();
+        input.write_all(b"BEGIN; LOCK TABLE pings IN ACCESS EXCLUSIVE MODE;\n\\echo locked\n").unwrap();
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
         assert_eq!(line.trim(), "locked");
-        TableLock {
-            child,
-            input,
-            _output: output,
-        }
+        TableLock { child, input, _output: output }
     }
 }
 
@@ -373,11 +276,7 @@ pub fn send(child: &Child, signal: Signal) {
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < DEADLINE,
-            "waited {} s in vain for {what}",
-            DEADLINE.as_secs()
-        );
+        assert!(started.elapsed() < DEADLINE, "waited {} s in vain for {what}", DEADLINE.as_secs());
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -391,9 +290,7 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, name);
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
@@ -403,18 +300,13 @@ fn newest_postgres(root: &Path) -> String {
         .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
         .collect();
     versions.sort_unstable();
-    format!(
-        "/usr/lib/postgresql/{}/bin",
-        versions.last().expect("install the package postgresql")
-    )
+    format!("/usr/lib/postgresql/{}/bin", versions.last().expect("install the package postgresql"))
 }
 
 fn postgres_ids(root: &Path) -> (u32, u32) {
     let accounts = std::fs::read_to_string(root.join("etc/passwd")).unwrap();
-    let account = accounts
-        .lines()
-        .find(|line| line.starts_with("postgres:"))
-        .expect("install the package postgresql");
+    let account =
+        accounts.lines().find(|line| line.starts_with("postgres:")).expect("install the package postgresql");
     let fields: Vec<&str> = account.split(':').collect();
     (fields[2].parse().unwrap(), fields[3].parse().unwrap())
 }
