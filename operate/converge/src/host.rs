@@ -1,9 +1,16 @@
 //! The host as the agent sees it: programs it runs, blobs it asks for, and what was learnt in this run.
 
-use crate::resource::{Resource, ResourceError, ResourceId};
+use crate::facts::Facts;
+use crate::files::Ownership;
+use crate::resource::{Resource, ResourceError, ResourceId, Spec};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+/// Where programs are looked for; a session of a user with sudo may lack the directories of root's programs.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Fetches a blob from the operator by the hexadecimal SHA-256 of its bytes.
 pub type FetchBlob = Box<dyn FnMut(&str) -> Result<Vec<u8>, ResourceError>>;
@@ -11,6 +18,8 @@ pub type FetchBlob = Box<dyn FnMut(&str) -> Result<Vec<u8>, ResourceError>>;
 /// The host that the agent runs on.
 pub struct Host {
     fetch_blob: FetchBlob,
+    root: PathBuf,
+    traces: BTreeMap<ResourceId, Vec<PathBuf>>,
     /// Reads that many resources need, kept until a change may have made them old.
     pub facts: crate::facts::Facts,
     /// Fingerprints of the resources observed so far, in the state that they have now.
@@ -22,25 +31,77 @@ pub struct Host {
 impl Host {
     /// A host of which nothing is known yet.
     pub fn new(fetch_blob: FetchBlob) -> Self {
+        Self::at(Path::new("/"), fetch_blob)
+    }
+
+    /// A host whose files lie below `root`.
+    pub fn at(root: &Path, fetch_blob: FetchBlob) -> Self {
         Self {
             fetch_blob,
-            facts: crate::facts::Facts::default(),
+            root: root.to_owned(),
+            traces: BTreeMap::new(),
+            facts: Facts::at(root),
             fingerprints: BTreeMap::new(),
             changed: BTreeSet::new(),
         }
     }
 
-    /// Learns what the run is about, so that reads can be shared.
-    pub fn prepare(&mut self, _resources: &[Resource]) {}
+    /// Learns what the run is about, so that what its resources share is read in one go.
+    pub fn prepare(&mut self, resources: &[Resource]) {
+        for resource in resources {
+            if let Spec::Unit(unit) = &resource.spec {
+                self.facts.expect_units([unit.name.as_str()]);
+            }
+            self.traces.insert(resource.id(), resource.spec.manage().traces());
+        }
+    }
 
     /// Remembers that a resource was changed, and forgets the facts that this made old.
     pub fn note_change(&mut self, resource: &Resource) {
         self.changed.insert(resource.id());
+        match &resource.spec {
+            Spec::Packages(_) | Spec::Command(_) => self.facts.forget_all(),
+            Spec::User(_) => self.facts.forget_accounts(),
+            // Nearly everything may touch a unit: its file, its configuration, its state.
+            _ => self.facts.forget_units(),
+        }
     }
 
     /// Remembers that a resource would be changed, so that a plan shows the restarts which follow.
     pub fn planned(&mut self, id: ResourceId) {
         self.changed.insert(id);
+    }
+
+    /// Where `path` of the host lies.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// When a resource last changed, as its files tell; none where it has none.
+    pub fn last_changed(&self, id: &ResourceId) -> Option<SystemTime> {
+        use std::os::unix::fs::MetadataExt;
+        let paths = self.traces.get(id)?.iter();
+        paths
+            .filter_map(|path| {
+                std::fs::symlink_metadata(self.root.join(path.strip_prefix("/").unwrap_or(path))).ok()
+            })
+            .map(|metadata| {
+                SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(metadata.ctime().unsigned_abs())
+            })
+            .max()
+    }
+
+    /// Numeric ids of an owner and a group by name.
+    pub fn ownership(&mut self, owner: &str, group: &str, mode: u32) -> Result<Ownership, ResourceError> {
+        let accounts = self.facts.accounts()?;
+        let missing = |what: &str, name: &str| {
+            ResourceError::Other(format!(
+                "there is no {what} `{name}` on this host: the package or user that brings it must come first"
+            ))
+        };
+        let uid = accounts.user(owner).ok_or_else(|| missing("user", owner))?.uid;
+        let gid = accounts.group(group).ok_or_else(|| missing("group", group))?;
+        Ok(Ownership { uid, gid, mode })
     }
 
     /// The bytes of a blob, from the operator.
@@ -84,6 +145,8 @@ fn execute(argv: &[&str], input: Option<&[u8]>) -> Result<std::process::Output, 
         argv.split_first().ok_or_else(|| ResourceError::Other("an empty command line".to_owned()))?;
     let mut child = Command::new(program)
         .args(arguments)
+        .current_dir("/")
+        .env("PATH", PATH)
         .env("LC_ALL", "C.UTF-8")
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })

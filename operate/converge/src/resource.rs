@@ -167,6 +167,11 @@ pub trait Manage {
     /// Makes the host as asked. Called only after [`Manage::observe`] found a difference.
     fn change(&self, host: &mut Host) -> Result<(), ResourceError>;
 
+    /// Files whose change times tell when this resource last changed; none where no file tells.
+    fn traces(&self) -> Vec<std::path::PathBuf> {
+        Vec::new()
+    }
+
     /// Paths whose present content must be kept to undo a guarded change.
     fn guarded_paths(&self) -> Vec<String> {
         Vec::new()
