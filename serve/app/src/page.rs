@@ -61,7 +61,7 @@ fn render(site: &str, release: &str, reached: Reached) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{headline} · {site}</title>\n\
          <link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<main>\n\
          <p class=\"site\">{site}</p>\n<h1 class=\"{class}\">{headline}</h1>\n\
-         <p>Release <code>{release}</code> is up. Asked just now, these answered:</p>\n\
+         <p>Release <code>{release}</code> is up. Asked just now:</p>\n\
          <table>\n{rows}</table>\n\
          <p class=\"note\">For programs: <a href=\"/readyz\">/readyz</a> says the same, and \
          <code>POST /api/v1/pings</code> writes to all three.</p>\n</main>\n</body>\n</html>\n"
