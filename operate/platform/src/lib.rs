@@ -8,6 +8,7 @@ mod flow;
 mod host;
 mod identity;
 mod keys;
+mod lint;
 mod parse;
 mod problem;
 mod settings;
@@ -17,6 +18,7 @@ pub use allowed::Allowed;
 pub use flow::{Endpoint, Flow, Port, Transport};
 pub use host::{Host, HostName, OperatingSystem, Role, Ssh, Zone};
 pub use identity::{Broker, Credential, IdentitySettings, Linking, LoginProvider, Provider, TokenKeeper};
+pub use lint::{Finding, Origin, ROWS, Row, Rule, Severity, compatibility_page, lint, rules};
 pub use parse::{CLOUDFLARE_RANGES, LETS_ENCRYPT, PGBOUNCER_FLOOR};
 pub use problem::{Excerpt, Location, PlatformErrors, Problem};
 pub use settings::{

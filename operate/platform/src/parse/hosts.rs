@@ -160,9 +160,9 @@ fn check_roles(section: &Section<'_>, drafts: &[Draft]) {
 }
 
 fn check_distinct(section: &Section<'_>, drafts: &[Draft]) {
-    let pick: [fn(&Draft) -> &Option<(Ipv4Addr, Span)>; 2] = [|d| &d.address, |d| &d.public_address];
-    for pick in pick {
-        let placed: Vec<&(Ipv4Addr, Span)> = drafts.iter().filter_map(|draft| pick(draft).as_ref()).collect();
+    let private: Vec<_> = drafts.iter().filter_map(|draft| draft.address.as_ref()).collect();
+    let public: Vec<_> = drafts.iter().filter_map(|draft| draft.public_address.as_ref()).collect();
+    for placed in [private, public] {
         for (index, (address, span)) in placed.iter().enumerate() {
             if let Some((_, first)) = placed[..index].iter().find(|(other, _)| other == address) {
                 let help = format!("line {} has it already", section.sheet.line(first));

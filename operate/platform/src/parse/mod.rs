@@ -10,7 +10,7 @@ mod nearest;
 mod section;
 mod services;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod values;
 
 pub use edge::{CLOUDFLARE_RANGES, LETS_ENCRYPT};
