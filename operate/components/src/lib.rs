@@ -4,12 +4,23 @@
 //! file and a line in [`all`].
 
 mod authority;
+mod base;
+mod bastion;
+mod clock;
 mod context;
+mod egress;
+mod firewall;
+#[cfg(test)]
+mod fixture;
 pub mod image;
 mod openpgp;
+mod paths;
 mod scram;
 mod secrets;
 mod source;
+mod sshd;
+mod trust;
+mod upgrades;
 
 pub use authority::{Authority, LEAF_LIFETIME, Leaf, Wanted};
 pub use context::{AppImage, Context};
@@ -101,7 +112,17 @@ pub trait Component: Sync {
 
 /// Every component, in the order in which a host gets them.
 pub fn all() -> Vec<&'static dyn Component> {
-    vec![]
+    vec![
+        // A private host reaches its packages only once it has its way out.
+        &egress::Egress,
+        &base::Base,
+        &clock::Clock,
+        &upgrades::Upgrades,
+        &trust::Trust,
+        &bastion::Bastion,
+        &sshd::Sshd,
+        &firewall::Firewall,
+    ]
 }
 
 /// All traffic that a platform allows: what its components need and what its file adds.

@@ -1,0 +1,6 @@
+//! Paths on the hosts that several components share.
+
+/// Certificates (PEM) of the platform's authority, which every private hop trusts and nothing else does.
+pub const AUTHORITY: &str = "/etc/bastide/authority.pem";
+/// Directory of the host's own certificates and keys.
+pub const TLS_DIRECTORY: &str = "/etc/bastide/tls";

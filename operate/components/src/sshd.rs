@@ -1,0 +1,173 @@
+//! sshd: keys only, on every host, with the algorithms that the host's OpenSSH has.
+
+use crate::{Component, ComponentError, Context, Step, bastion};
+use bastide_converge::resource::{File, Resource, Unit};
+use bastide_platform::OperatingSystem::{self, Debian13, Debian14, Ubuntu2404, Ubuntu2604};
+use bastide_platform::{Endpoint, Host, Platform, Role};
+use std::fmt::Write;
+
+const NAME: &str = "sshd";
+const FILE: &str = "/etc/ssh/sshd_config.d/10-bastide.conf";
+
+/// The directory is missing where sshd is started by its socket and nobody has connected since boot.
+const VALIDATE: [&str; 4] =
+    ["sh", "-c", "install -d -m 0755 /run/sshd && exec /usr/sbin/sshd -t -f \"$0\"", "{}"];
+
+/// The component.
+pub struct Sshd;
+
+impl Component for Sshd {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn step(&self) -> Step {
+        Step::Hosts
+    }
+
+    fn placed_on(&self, _host: &Host) -> bool {
+        true
+    }
+
+    fn resources(&self, context: &Context<'_>, host: &Host) -> Result<Vec<Resource>, ComponentError> {
+        let file = File::new(FILE, configuration(context.platform, host))
+            .owned_by("root", "root", 0o600)
+            .validated_by(&VALIDATE);
+        let file = Resource::new(NAME, file).guarded();
+        let unit = Unit::running("ssh.service").reloaded_by([&file]);
+        Ok(vec![file, Resource::new(NAME, unit).guarded()])
+    }
+}
+
+/// The configuration of `host`. Of a keyword that stands twice sshd takes the first, and this file is read first.
+pub(crate) fn configuration(platform: &Platform, host: &Host) -> String {
+    let mut text = String::from("# Managed by Bastide.\n");
+    if host.ssh.port != 22 {
+        let _ = writeln!(text, "Port {}", host.ssh.port);
+    }
+    let root = if host.ssh.user == "root" { "prohibit-password" } else { "no" };
+    let _ = write!(
+        text,
+        "HostKey /etc/ssh/ssh_host_ed25519_key\n\
+         PermitRootLogin {root}\n\
+         AuthenticationMethods publickey\n\
+         PubkeyAuthentication yes\n\
+         PasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\n\
+         HostbasedAuthentication no\n\
+         PermitEmptyPasswords no\n\
+         MaxAuthTries 2\n\
+         LoginGraceTime 30s\n\
+         MaxStartups {}\n\
+         ClientAliveInterval 300\n\
+         ClientAliveCountMax 2\n\
+         LogLevel VERBOSE\n\
+         KexAlgorithms {}\n\
+         Ciphers chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com\n\
+         MACs hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com\n\
+         Compression no\n\
+         UseDNS no\n\
+         Banner none\n\
+         DebianBanner no\n\
+         PrintMotd no\n\
+         PermitUserEnvironment no\n\
+         PermitUserRC no\n\
+         PermitTunnel no\n\
+         GatewayPorts no\n\
+         X11Forwarding no\n\
+         AllowAgentForwarding no\n\
+         AllowStreamLocalForwarding no\n",
+        max_startups(platform, host),
+        key_exchanges(host.os),
+    );
+    if let Some(exempt) = penalty_exemptions(platform, host) {
+        let _ = writeln!(text, "PerSourcePenaltyExemptList {exempt}");
+    }
+    text.push_str(&bastion::forwarding(platform, host));
+    text
+}
+
+/// Connections that may be unauthenticated at once. On the edge every operator's hop counts twice.
+fn max_startups(platform: &Platform, host: &Host) -> String {
+    let start = if host.has(Role::Edge) { (2 * platform.hosts.len()).max(10) } else { 10 };
+    format!("{start}:30:{}", start.max(10) * 6)
+}
+
+/// Key exchanges, post-quantum first. An sshd refuses to start with one that it does not know.
+fn key_exchanges(os: OperatingSystem) -> &'static str {
+    match os {
+        // OpenSSH 10.
+        Debian13 | Debian14 | Ubuntu2604 => {
+            "mlkem768x25519-sha256,sntrup761x25519-sha512@openssh.com,curve25519-sha256"
+        }
+        // OpenSSH 9.6: before mlkem768x25519 (9.9).
+        Ubuntu2404 => "sntrup761x25519-sha512@openssh.com,curve25519-sha256",
+    }
+}
+
+/// Who is never locked out for failed logins. All operators come to a private host from the edge's address, so one
+/// who mistypes would lock out everybody.
+fn penalty_exemptions(platform: &Platform, host: &Host) -> Option<String> {
+    match host.os {
+        Debian13 | Debian14 | Ubuntu2604 => {}
+        // Its OpenSSH has no penalties.
+        Ubuntu2404 => return None,
+    }
+    let mut sources = platform.sources(&Endpoint::Role(Role::Edge));
+    if host.has(Role::Edge) {
+        sources.extend(platform.sources(&Endpoint::Operator));
+    }
+    let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    Some(sources.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+
+    #[test]
+    fn a_private_host_takes_keys_and_forwards_nothing() {
+        let fixture = Fixture::lab();
+        let text = configuration(&fixture.platform, fixture.host("db"));
+        assert_eq!(
+            text,
+            "# Managed by Bastide.\nHostKey /etc/ssh/ssh_host_ed25519_key\nPermitRootLogin prohibit-password\n\
+             AuthenticationMethods publickey\nPubkeyAuthentication yes\nPasswordAuthentication no\n\
+             KbdInteractiveAuthentication no\nHostbasedAuthentication no\nPermitEmptyPasswords no\nMaxAuthTries 2\n\
+             LoginGraceTime 30s\nMaxStartups 10:30:60\nClientAliveInterval 300\nClientAliveCountMax 2\n\
+             LogLevel VERBOSE\n\
+             KexAlgorithms mlkem768x25519-sha256,sntrup761x25519-sha512@openssh.com,curve25519-sha256\n\
+             Ciphers chacha20-poly1305@openssh.com,aes256-gcm@openssh.com,aes128-gcm@openssh.com\n\
+             MACs hmac-sha2-512-etm@openssh.com,hmac-sha2-256-etm@openssh.com\nCompression no\nUseDNS no\n\
+             Banner none\nDebianBanner no\nPrintMotd no\nPermitUserEnvironment no\nPermitUserRC no\n\
+             PermitTunnel no\nGatewayPorts no\nX11Forwarding no\nAllowAgentForwarding no\n\
+             AllowStreamLocalForwarding no\nPerSourcePenaltyExemptList 10.0.0.10/32\nAllowTcpForwarding no\n"
+        );
+    }
+
+    #[test]
+    fn ubuntu_24_04_gets_only_what_openssh_9_6_knows() {
+        let fixture = Fixture::lab_on(Ubuntu2404);
+        let text = configuration(&fixture.platform, fixture.host("edge"));
+        assert!(text.contains("KexAlgorithms sntrup761x25519-sha512@openssh.com,curve25519-sha256\n"));
+        assert!(!text.contains("mlkem") && !text.contains("PerSourcePenalt"), "{text}");
+    }
+
+    #[test]
+    fn root_may_not_log_in_where_the_operator_is_another_user() {
+        let mut fixture = Fixture::lab();
+        fixture.platform.hosts[2].ssh.user = "admin".to_owned();
+        fixture.platform.hosts[2].ssh.port = 2222;
+        let text = configuration(&fixture.platform, fixture.host("db"));
+        assert!(text.contains("PermitRootLogin no\n") && text.contains("Port 2222\n"), "{text}");
+    }
+
+    #[test]
+    fn changes_are_guarded_and_validated() {
+        let fixture = Fixture::lab();
+        let resources = Sshd.resources(&fixture.context(), fixture.host("db")).unwrap();
+        assert!(resources.iter().all(|resource| resource.guarded));
+        assert_eq!(resources.len(), 2);
+    }
+}

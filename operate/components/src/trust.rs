@@ -1,0 +1,39 @@
+//! Trust: the platform's authority, known to every host and to nobody else.
+
+use crate::paths::AUTHORITY;
+use crate::{Component, ComponentError, Context, Step};
+use bastide_converge::resource::{Directory, File, Resource};
+use bastide_platform::Host;
+
+const NAME: &str = "trust";
+
+/// The component.
+pub struct Trust;
+
+impl Component for Trust {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn step(&self) -> Step {
+        Step::Hosts
+    }
+
+    fn placed_on(&self, _host: &Host) -> bool {
+        true
+    }
+
+    fn resources(&self, context: &Context<'_>, _host: &Host) -> Result<Vec<Resource>, ComponentError> {
+        let directory = |path: &str| Directory {
+            path: path.to_owned(),
+            owner: "root".to_owned(),
+            group: "root".to_owned(),
+            mode: 0o755,
+        };
+        Ok(vec![
+            Resource::new(NAME, directory("/etc/bastide")),
+            Resource::new(NAME, directory(crate::paths::TLS_DIRECTORY)),
+            Resource::new(NAME, File::new(AUTHORITY, context.authority.trust_bundle())),
+        ])
+    }
+}
