@@ -38,7 +38,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     }
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        format!("Not ready: {} did not answer.", reached.missing().join(", ")),
+        format!("Not ready: {} cannot be used.", reached.missing().join(", ")),
     )
     .with("stores", json!(reached))
     .into_response()

@@ -72,11 +72,11 @@ impl Stores {
         let (database, durable, cache) =
             tokio::join!(self.database.check(), self.durable.check(), self.cache.check());
         if let Err(error) = &database {
-            tracing::warn!(%error, store = "database", "a store does not answer");
+            tracing::warn!(%error, store = "database", "a store cannot be used");
         }
         for (store, outcome) in [("durable", &durable), ("cache", &cache)] {
             if let Err(error) = outcome {
-                tracing::warn!(%error, store, "a store does not answer");
+                tracing::warn!(%error, store, "a store cannot be used");
             }
         }
         Reached { database: database.is_ok(), durable: durable.is_ok(), cache: cache.is_ok() }

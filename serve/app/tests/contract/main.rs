@@ -127,6 +127,29 @@ async fn readiness_follows_every_store_and_recovers_without_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_store_that_hangs_is_given_up_in_time_and_taken_back() {
+    let servers = Servers::start();
+    assert!(migrate(&servers).status.success());
+    let application = Application::start(&servers, environment(&servers));
+    application.wait_for_missing(&[]).await;
+
+    for (server, name) in [(Server::Cache, "cache"), (Server::PgBouncer, "database")] {
+        servers.freeze(server, true);
+        for path in ["/readyz", "/api/v1/pings"] {
+            let started = std::time::Instant::now();
+            let method = if path == "/readyz" { Method::GET } else { Method::POST };
+            let answer = application.ask(method, path, &[]).await;
+            assert_eq!(answer.status, 503, "{name}, {path}: {}", answer.text);
+            assert!(started.elapsed() < Duration::from_secs(5), "{name}, {path}: {:?}", started.elapsed());
+        }
+        servers.freeze(server, false);
+        application.wait_for_missing(&[]).await;
+        assert_eq!(application.post("/api/v1/pings").await.status, 201, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 async fn it_starts_without_its_stores_and_finds_them_later() {
     let mut servers = Servers::start();
     assert!(migrate(&servers).status.success());

@@ -207,6 +207,12 @@ impl Servers {
         }
     }
 
+    /// Freezes or thaws one server: its connections stay open and nothing answers.
+    pub fn freeze(&self, server: Server, frozen: bool) {
+        let child = self.running[server as usize].as_ref().unwrap();
+        send(child, if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
     fn psql(&self, database: &str) -> Command {
         let mut command = self.command(&format!("{}/psql", self.postgres_bin));
         command.args([
