@@ -17,6 +17,9 @@ mod sysctl;
 mod unit;
 mod user;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 pub use apt_repository::AptRepository;
 pub use certificate::Certificate;
 pub use command::Command;

@@ -1,8 +1,13 @@
 //! Directories, and paths that must not be.
 
+use super::file::{compare_ownership, set_ownership};
+use crate::difference::Difference;
+use crate::files;
 use crate::host::Host;
 use crate::resource::{Manage, Observed, ResourceError, ResourceId};
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 
 /// A directory with this owner and mode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +22,7 @@ pub struct Directory {
     pub mode: u32,
 }
 
-/// A file or symbolic link that must not exist.
+/// A file, symbolic link or empty directory that must not exist; a directory with something in it is never removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absent {
     /// Absolute path.
@@ -29,12 +34,37 @@ impl Manage for Directory {
         ResourceId::new("directory", &self.path)
     }
 
-    fn observe(&self, _host: &mut Host) -> Result<Observed, ResourceError> {
-        Err(ResourceError::Other("not built yet".into()))
+    fn observe(&self, host: &mut Host) -> Result<Observed, ResourceError> {
+        let Some(metadata) = files::metadata(&host.path(&self.path))? else {
+            let summary = format!("create, {}:{} {:04o}", self.owner, self.group, self.mode);
+            return Ok(Observed::differs(Difference::new(summary)));
+        };
+        if !metadata.is_dir() {
+            let what = if metadata.is_symlink() { "a symbolic link" } else { "not a directory" };
+            return Err(ResourceError::Other(format!(
+                "{} is {what}, and a directory must stand there: move it away and run again",
+                self.path
+            )));
+        }
+        let findings = compare_ownership(host, &metadata, &self.owner, &self.group, self.mode)?;
+        Ok(match Difference::of(findings) {
+            Some(difference) => Observed::differs(difference),
+            None => Observed::same(format!("{}:{} {:04o}", self.owner, self.group, self.mode)),
+        })
     }
 
-    fn change(&self, _host: &mut Host) -> Result<(), ResourceError> {
-        Err(ResourceError::Other("not built yet".into()))
+    fn change(&self, host: &mut Host) -> Result<(), ResourceError> {
+        let path = host.path(&self.path);
+        let ownership = host.ownership(&self.owner, &self.group, self.mode)?;
+        files::make_parents(&path)?;
+        // Closed to others until it has its owner.
+        match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(files::refused(format!("make the directory {}", self.path), error));
+            }
+            _ => {}
+        }
+        set_ownership(&path, ownership)
     }
 }
 
@@ -43,11 +73,82 @@ impl Manage for Absent {
         ResourceId::new("absent", &self.path)
     }
 
-    fn observe(&self, _host: &mut Host) -> Result<Observed, ResourceError> {
-        Err(ResourceError::Other("not built yet".into()))
+    fn observe(&self, host: &mut Host) -> Result<Observed, ResourceError> {
+        let path = host.path(&self.path);
+        let Some(metadata) = files::metadata(&path)? else { return Ok(Observed::same("absent")) };
+        if !metadata.is_dir() {
+            return Ok(Observed::differs(Difference::new("remove")));
+        }
+        let mut entries = std::fs::read_dir(&path)
+            .map_err(ResourceError::io(format!("list the directory {}", self.path)))?;
+        if entries.next().is_some() {
+            return Err(ResourceError::Other(format!(
+                "{} must not exist, but it is a directory with something in it, which is never removed: \
+                 look at it and remove it by hand",
+                self.path
+            )));
+        }
+        Ok(Observed::differs(Difference::new("remove the empty directory")))
     }
 
-    fn change(&self, _host: &mut Host) -> Result<(), ResourceError> {
-        Err(ResourceError::Other("not built yet".into()))
+    fn change(&self, host: &mut Host) -> Result<(), ResourceError> {
+        let path = host.path(&self.path);
+        let is_directory = files::metadata(&path)?.is_some_and(|metadata| metadata.is_dir());
+        let removed = if is_directory { std::fs::remove_dir(&path) } else { std::fs::remove_file(&path) };
+        match removed {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(files::refused(format!("remove {}", self.path), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn guarded_paths(&self) -> Vec<String> {
+        vec![self.path.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::testing::Scratch;
+
+    fn directory(mode: u32) -> Directory {
+        Directory { path: "/var/lib/x/y".into(), owner: "me".into(), group: "us".into(), mode }
+    }
+
+    #[test]
+    fn made_with_parents_then_the_same() {
+        let mut scratch = Scratch::new();
+        scratch.converge(&directory(0o750));
+        let found = directory(0o755).observe(&mut scratch.host).unwrap().difference.unwrap();
+        assert_eq!(found.summary, "mode 0750 → 0755");
+        scratch.converge(&directory(0o755));
+    }
+
+    #[test]
+    fn a_file_or_a_link_is_never_replaced_by_a_directory() {
+        let mut scratch = Scratch::new();
+        scratch.write("/var/lib/x/y", "precious");
+        assert!(
+            directory(0o755).observe(&mut scratch.host).unwrap_err().to_string().contains("move it away")
+        );
+        assert_eq!(scratch.read("/var/lib/x/y"), "precious");
+    }
+
+    #[test]
+    fn absent_removes_files_links_and_empty_directories_only() {
+        let mut scratch = Scratch::new();
+        scratch.write("/etc/file", "");
+        std::os::unix::fs::symlink("/nowhere", scratch.host.path("/etc/link")).unwrap();
+        std::fs::create_dir(scratch.host.path("/etc/empty")).unwrap();
+        for path in ["/etc/file", "/etc/link", "/etc/empty"] {
+            scratch.converge(&Absent { path: path.into() });
+        }
+        scratch.write("/etc/full/file", "");
+        let full = Absent { path: "/etc/full".into() };
+        assert!(full.observe(&mut scratch.host).is_err());
+        assert!(full.change(&mut scratch.host).is_err());
+        assert_eq!(scratch.read("/etc/full/file"), "");
     }
 }
