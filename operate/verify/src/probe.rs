@@ -13,6 +13,7 @@ mod scan;
 mod tls;
 mod udp;
 mod valkey;
+mod wire;
 
 pub use addresses::{Addresses, InterfaceAddress};
 pub use command::{Command, CommandOutcome};
@@ -28,7 +29,9 @@ pub use tls::{ClientCertificate, Tls, TlsSession, TlsStart, TlsVersion, Trust};
 pub use udp::{Datagram, Udp, UdpReach};
 pub use valkey::{Reply, Valkey, ValkeyCommand, ValkeySession, ValkeyTls};
 
+use crate::place::{BoxFuture, Place, ProbeError};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// One attempt, to be made at some vantage.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -102,5 +105,69 @@ impl Finding {
             Finding::Valkey(_) => "valkey",
             Finding::Command(_) => "command",
         }
+    }
+}
+
+/// Executes a probe in this process, wherever it runs.
+pub async fn execute(probe: Probe) -> Result<Finding, ProbeError> {
+    Ok(match probe {
+        Probe::Connect(probe) => Finding::Connect(probe.execute().await?),
+        Probe::Scan(probe) => Finding::Scan(probe.execute().await?),
+        Probe::Udp(probe) => Finding::Udp(probe.execute().await?),
+        Probe::ListenBriefly(probe) => Finding::ListenBriefly(probe.execute().await?),
+        Probe::Listening(probe) => Finding::Listening(probe.execute()?),
+        Probe::Addresses(probe) => Finding::Addresses(probe.execute()?),
+        Probe::Tls(probe) => Finding::Tls(probe.execute().await?),
+        Probe::Http(probe) => Finding::Http(probe.execute().await?),
+        Probe::Postgres(probe) => Finding::Postgres(probe.execute().await?),
+        Probe::Valkey(probe) => Finding::Valkey(probe.execute().await?),
+        Probe::Command(probe) => Finding::Command(probe.execute().await?),
+    })
+}
+
+/// Answers a probe that came as JSON, in JSON: `{"ok": finding}` or `{"err": …}`.
+///
+/// The other end of a [`Place`] that carries probes elsewhere; [`finding`] reads the answer.
+pub async fn answer(request: Value) -> Value {
+    let outcome = match serde_json::from_value::<Probe>(request) {
+        Ok(probe) => execute(probe).await,
+        Err(error) => Err(ProbeError::broken("reading a probe", error)),
+    };
+    match outcome {
+        Ok(finding) => json!({ "ok": finding }),
+        Err(error) => json!({ "err": error }),
+    }
+}
+
+/// Like [`answer`], for callers without a runtime.
+pub fn answer_blocking(request: Value) -> Value {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(answer(request)),
+        Err(error) => json!({ "err": ProbeError::broken("starting a runtime for a probe", error) }),
+    }
+}
+
+/// Reads what [`answer`] wrote.
+pub fn finding(answer: Value) -> Result<Finding, ProbeError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Outcome {
+        Ok(Finding),
+        Err(ProbeError),
+    }
+    match serde_json::from_value(answer) {
+        Ok(Outcome::Ok(finding)) => Ok(finding),
+        Ok(Outcome::Err(error)) => Err(error),
+        Err(error) => Err(ProbeError::broken("reading a finding", error)),
+    }
+}
+
+/// The place where this process runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Here;
+
+impl Place for Here {
+    fn probe(&self, probe: Probe) -> BoxFuture<'_, Result<Finding, ProbeError>> {
+        Box::pin(execute(probe))
     }
 }

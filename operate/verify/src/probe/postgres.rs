@@ -1,10 +1,20 @@
 //! PostgreSQL's protocol, towards PostgreSQL and PgBouncer.
 
+mod client;
+
+use super::refusal::{Attempt, Ended, Stage, by, settle};
+use super::tls::{Offer, handshake};
+use super::wire::{Duplex, ask_postgres_for_tls, dial};
 use super::{Hidden, Trust};
+use crate::place::ProbeError;
+use client::Client;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Logs in, once or several times at once, and runs queries in each connection.
 ///
@@ -174,4 +184,46 @@ pub enum Answer {
         /// Its message.
         message: String,
     },
+}
+
+impl Postgres {
+    pub(super) async fn execute(self) -> Result<Attempt<PostgresSession>, ProbeError> {
+        settle(self.attempt().await)
+    }
+
+    async fn attempt(&self) -> Result<PostgresSession, Ended> {
+        let deadline = Instant::now() + Duration::from_millis(self.timeout_ms);
+        let opening = (0..self.connections.max(1)).map(|_| self.open(deadline));
+        let mut clients = try_join_all(opening).await?;
+        let running =
+            clients.iter_mut().zip(0..).map(|(client, connection)| self.converse(client, connection));
+        let answers = by(deadline, Stage::Protocol, try_join_all(running)).await?;
+        // There is always a first one.
+        let first = clients.swap_remove(0);
+        Ok(PostgresSession { authentication: first.authentication, parameters: first.parameters, answers })
+    }
+
+    async fn open(&self, deadline: Instant) -> Result<Client, Ended> {
+        let mut stream = dial(SocketAddr::new(self.address, self.port), deadline).await?;
+        let stream: Box<dyn Duplex> = match &self.tls {
+            PostgresTls::Plain => Box::new(stream),
+            PostgresTls::Tls { trust, server_name } => {
+                let offer = Offer { server_name, trust, only: None, alpn: &[], client: None };
+                let shaking = async {
+                    ask_postgres_for_tls(&mut stream).await?;
+                    handshake(stream, &offer).await
+                };
+                Box::new(by(deadline, Stage::Tls, shaking).await?.0)
+            }
+        };
+        by(deadline, Stage::Authentication, Client::log_in(stream, self)).await
+    }
+
+    async fn converse(&self, client: &mut Client, connection: u32) -> Result<Vec<Answer>, Ended> {
+        let mut answers = Vec::new();
+        for (n, query) in self.queries.iter().enumerate() {
+            answers.extend(client.run(query, connection, n).await?);
+        }
+        Ok(answers)
+    }
 }

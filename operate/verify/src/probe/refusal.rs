@@ -1,7 +1,9 @@
 //! Refusals: how far an attempt got, and what ended it.
 
+use crate::place::ProbeError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use tokio::time::Instant;
 
 /// What an attempt at a protocol came to.
 pub type Attempt<T> = Result<T, Refusal>;
@@ -57,4 +59,54 @@ impl fmt::Display for Refusal {
         }
         Ok(())
     }
+}
+
+/// Why an attempt ended early: the peer's doing, which is a finding, or our own, which is none.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Refused(Refusal),
+    Broken(ProbeError),
+}
+
+impl Ended {
+    /// Ended by the peer.
+    pub(super) fn refused(stage: Stage, reason: impl fmt::Display) -> Self {
+        Ended::Refused(Refusal::new(stage, reason))
+    }
+
+    /// Ended by what we were asked to attempt, such as a PEM text that holds no certificate.
+    pub(super) fn broken(attempted: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Ended::Broken(ProbeError::broken(attempted, reason))
+    }
+}
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Ended::Refused(refusal)
+    }
+}
+
+impl From<ProbeError> for Ended {
+    fn from(error: ProbeError) -> Self {
+        Ended::Broken(error)
+    }
+}
+
+/// Makes of an attempt's end what a probe answers.
+pub(super) fn settle<T>(ended: Result<T, Ended>) -> Result<Attempt<T>, ProbeError> {
+    match ended {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(Ended::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Ended::Broken(error)) => Err(error),
+    }
+}
+
+/// Gives up at `deadline`; what had not come by then is a refusal at `stage`.
+pub(super) async fn by<T>(
+    deadline: Instant,
+    stage: Stage,
+    work: impl Future<Output = Result<T, Ended>>,
+) -> Result<T, Ended> {
+    let late = |_| Err(Ended::refused(stage, "no answer in time"));
+    tokio::time::timeout_at(deadline, work).await.unwrap_or_else(late)
 }

@@ -1,8 +1,27 @@
 //! TLS handshakes.
 
+mod certificate;
+mod legacy;
+mod offer;
+
+pub(super) use certificate::describe;
+pub(super) use offer::Offer;
+
 use super::Hidden;
+use super::refusal::{Attempt, Ended, Stage, by, settle};
+use super::wire::{ask_postgres_for_tls, dial};
+use crate::place::ProbeError;
+use rustls::ProtocolVersion;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Shakes hands in TLS and says what was agreed on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,4 +145,74 @@ pub struct TlsSession {
     pub not_before: i64,
     /// When its validity ends, in seconds since 1970.
     pub not_after: i64,
+}
+
+impl Tls {
+    pub(super) async fn execute(self) -> Result<Attempt<TlsSession>, ProbeError> {
+        settle(self.attempt().await)
+    }
+
+    async fn attempt(&self) -> Result<TlsSession, Ended> {
+        let deadline = Instant::now() + Duration::from_millis(self.timeout_ms);
+        let mut stream = dial(SocketAddr::new(self.address, self.port), deadline).await?;
+        let shaking = async move {
+            if self.start == TlsStart::Postgres {
+                ask_postgres_for_tls(&mut stream).await?;
+            }
+            if let Some(old @ (TlsVersion::V1_0 | TlsVersion::V1_1)) = self.only {
+                return Ok((None, legacy::offer(stream, &self.server_name, old).await?));
+            }
+            let alpn: Vec<&str> = self.alpn.iter().map(String::as_str).collect();
+            let offer = Offer {
+                server_name: &self.server_name,
+                trust: &self.trust,
+                only: self.only,
+                alpn: &alpn,
+                client: self.client.as_ref(),
+            };
+            handshake(stream, &offer).await.map(|(stream, session)| (Some(stream), session))
+        };
+        let (stream, session) = by(deadline, Stage::Tls, shaking).await?;
+        if let Some(stream) = stream {
+            accepted(stream, deadline.min(Instant::now() + LEAVE)).await?;
+        }
+        Ok(session)
+    }
+}
+
+/// Shakes hands, and describes what was agreed on.
+pub(super) async fn handshake(
+    stream: TcpStream,
+    offer: &Offer<'_>,
+) -> Result<(TlsStream<TcpStream>, TlsSession), Ended> {
+    let connector = TlsConnector::from(Arc::new(offer.config()?));
+    let refused = |error: std::io::Error| Ended::refused(Stage::Tls, error);
+    let stream = connector.connect(offer.name()?, stream).await.map_err(refused)?;
+    let (_, connection) = stream.get_ref();
+    let session = describe(
+        connection.protocol_version().unwrap_or(ProtocolVersion::TLSv1_2),
+        connection.negotiated_cipher_suite(),
+        connection.alpn_protocol(),
+        connection.peer_certificates().unwrap_or_default(),
+    );
+    Ok((stream, session))
+}
+
+/// How long a server may take to hang up after the client has.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// Takes leave and reads to the end: in TLS 1.3 a server judges the client's certificate after the client has
+/// finished, so its refusal arrives only now.
+async fn accepted(mut stream: TlsStream<TcpStream>, deadline: Instant) -> Result<(), Ended> {
+    let refused = |error: std::io::Error| Ended::refused(Stage::Tls, error);
+    stream.shutdown().await.map_err(refused)?;
+    let mut rest = [0; 1024];
+    loop {
+        match timeout_at(deadline, stream.read(&mut rest)).await {
+            Ok(Ok(1..)) => {}
+            Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => return Err(refused(error)),
+            // The end, with or without manners, or a server that keeps the connection.
+            Ok(_) | Err(_) => return Ok(()),
+        }
+    }
 }

@@ -1,8 +1,17 @@
 //! Valkey's protocol.
 
+mod client;
+
+use super::refusal::{Attempt, Ended, Stage, by, settle};
+use super::tls::Offer;
+use super::wire::Wire;
 use super::{ClientCertificate, Hidden, Trust};
+use crate::place::ProbeError;
+use client::Client;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Connects, logs in and runs commands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -131,5 +140,45 @@ impl Reply {
             Reply::Error(text) => Some(text),
             _ => None,
         }
+    }
+}
+
+impl Valkey {
+    pub(super) async fn execute(self) -> Result<Attempt<ValkeySession>, ProbeError> {
+        settle(self.attempt().await)
+    }
+
+    async fn attempt(&self) -> Result<ValkeySession, Ended> {
+        let deadline = Instant::now() + Duration::from_millis(self.timeout_ms);
+        let offer = self.tls.as_ref().map(|tls| Offer {
+            server_name: &tls.server_name,
+            trust: &tls.trust,
+            only: None,
+            alpn: &[],
+            client: tls.client.as_ref(),
+        });
+        let wire = Wire::open(SocketAddr::new(self.address, self.port), offer.as_ref(), deadline).await?;
+        by(deadline, Stage::Protocol, self.converse(Client::new(wire.stream))).await
+    }
+
+    async fn converse(&self, mut client: Client) -> Result<ValkeySession, Ended> {
+        if let Some((user, password)) = &self.login
+            && let Reply::Error(error) = client.run(&["AUTH", user, password.reveal()]).await?
+        {
+            return Err(Ended::refused(Stage::Authentication, error));
+        }
+        let mut replies = Vec::new();
+        for command in &self.commands {
+            replies.push(match command {
+                ValkeyCommand::Words(words) => {
+                    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                    client.run(&words).await?
+                }
+                ValkeyCommand::Fill { prefix, keys, value_bytes } => {
+                    client.fill(prefix, *keys, *value_bytes).await?
+                }
+            });
+        }
+        Ok(ValkeySession { replies })
     }
 }
