@@ -9,6 +9,7 @@ use crate::probe::{
 use bastide_platform::{Allowed, Flow, Platform};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How the platform's public name is reached.
@@ -32,6 +33,8 @@ pub struct Field {
     pub allowed: Vec<Allowed>,
     /// How its public name is reached.
     pub front: Front,
+    /// The operator's OpenSSH configuration, in which the hosts go by their names; for checks of the way in.
+    pub ssh_config: Option<PathBuf>,
     places: BTreeMap<Vantage, Arc<dyn Place>>,
     absent: BTreeMap<Vantage, String>,
 }
@@ -40,7 +43,15 @@ impl Field {
     /// A field without places; see [`Field::with`].
     pub fn new(platform: Arc<Platform>, flows: Vec<Flow>, front: Front) -> Self {
         let allowed = platform.allowed(&flows);
-        Self { platform, flows, allowed, front, places: BTreeMap::new(), absent: BTreeMap::new() }
+        Self {
+            platform,
+            flows,
+            allowed,
+            front,
+            ssh_config: None,
+            places: BTreeMap::new(),
+            absent: BTreeMap::new(),
+        }
     }
 
     /// Lets checks probe from `vantage`.
