@@ -7,6 +7,7 @@ mod allowed;
 mod flow;
 mod host;
 mod identity;
+pub mod init;
 mod keys;
 mod lint;
 mod parse;

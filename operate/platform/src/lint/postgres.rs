@@ -188,22 +188,23 @@ fn logical_replication(platform: &Platform) -> Vec<Spot> {
 }
 
 fn unsafe_setting(platform: &Platform) -> Vec<Spot> {
-    let off = |value: &str| matches!(value, "off" | "false" | "no" | "0");
-    let everywhere = |value: &str| value.contains('*') || value.contains("0.0.0.0") || value.contains("::");
-    let judged: [(&str, &dyn Fn(&str) -> bool); 7] = [
-        ("fsync", &off),
-        ("full_page_writes", &off),
-        ("synchronous_commit", &off),
-        ("ssl", &off),
-        ("password_encryption", &|value| value == "md5"),
-        ("listen_addresses", &everywhere),
-        ("hba_file", &|_| true),
-    ];
-    let broken = judged.into_iter().filter_map(|(name, is_unsafe)| {
-        let value = extra(platform, name).filter(|value| is_unsafe(value))?;
-        Some(Spot::new(format!("postgres.extra.{name}"), format!("{name} is \"{value}\"")))
-    });
-    broken.collect()
+    let settings = platform.settings.postgres.extra.iter();
+    let broken = settings.filter(|(name, value)| is_unsafe(name, &value.to_lowercase()));
+    broken
+        .map(|(name, value)| Spot::new(format!("postgres.extra.{name}"), format!("{name} is \"{value}\"")))
+        .collect()
+}
+
+fn is_unsafe(name: &str, value: &str) -> bool {
+    match name {
+        "fsync" | "full_page_writes" | "synchronous_commit" | "ssl" => {
+            matches!(value, "off" | "false" | "no" | "0")
+        }
+        "password_encryption" => value == "md5",
+        "listen_addresses" => ["*", "0.0.0.0", "::"].iter().any(|everywhere| value.contains(everywhere)),
+        "hba_file" => true,
+        _ => false,
+    }
 }
 
 fn io_uring(platform: &Platform) -> Vec<Spot> {

@@ -14,6 +14,7 @@ pub(crate) mod tests;
 mod values;
 
 pub use edge::{CLOUDFLARE_RANGES, LETS_ENCRYPT};
+pub(crate) use hosts::is_login;
 pub use services::PGBOUNCER_FLOOR;
 
 use crate::host::{HostName, OperatingSystem, Ssh};

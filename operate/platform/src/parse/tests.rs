@@ -26,7 +26,9 @@ addresses = ["192.0.2.7"]
 keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSUTyz1HwHReFVvD5obVsALAgJRNarH4TRpNePnAS ops"]
 "#;
 
-const LAB: &str = include_str!("../../../../platform.toml");
+fn lab_text() -> String {
+    crate::init::render_lab("bastide", "198.51.100.0/26".parse().unwrap(), "bastide.test")
+}
 
 fn parse(text: &str) -> Platform {
     Platform::parse(text, "platform.toml").unwrap_or_else(|errors| panic!("{errors}"))
@@ -67,8 +69,8 @@ fn assert_has(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn the_repository_s_platform_is_a_lab() {
-    let platform = parse(LAB);
+fn a_lab_makes_its_own_operator_cdn_and_authorities() {
+    let platform = parse(&lab_text());
     assert_eq!(platform.hosts.len(), 5);
     assert_eq!(platform.edge().public_address, Some("198.51.100.10".parse().unwrap()));
     assert_eq!(platform.edge().zone, Zone::Dmz);
@@ -294,7 +296,7 @@ fn flows_lead_somewhere() {
 
 #[test]
 fn a_lab_takes_a_quarter_of_its_network() {
-    let change = |from: &str, to: &str| only(wrong(&LAB.replace(from, to)));
+    let change = |from: &str, to: &str| only(wrong(&lab_text().replace(from, to)));
     assert_has(
         &change("network = \"198.51.100.0/26\"", "network = \"198.51.100.0/24\""),
         &["cannot be a lab's network"],
