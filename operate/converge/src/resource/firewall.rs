@@ -204,7 +204,7 @@ impl Manage for Firewall {
         for (family, present) in [(Family::V4, &live.v4), (Family::V6, &live.v6)] {
             lines.extend(self.rule_set(family)?.differences(present, family));
         }
-        lines.extend(live.foreign.iter().map(|table| format!("+ nft table {table} (not declared)")));
+        lines.extend(live.foreign.iter().map(|table| format!("- nft table {table} (not declared)")));
         if lines.is_empty() {
             let mut hash = Sha256::new();
             files.iter().for_each(|file| hash.update(&file.content));
@@ -265,8 +265,8 @@ impl Firewall {
 }
 
 fn summary(lines: &[String]) -> String {
-    let extra = lines.iter().filter(|line| line.starts_with('+')).count();
-    let missing = lines.iter().filter(|line| line.starts_with('-')).count();
+    let extra = lines.iter().filter(|line| line.starts_with('-')).count();
+    let missing = lines.iter().filter(|line| line.starts_with('+')).count();
     match (extra, missing) {
         (0, missing) => format!("{missing} declared lines missing"),
         (extra, 0) => format!("{extra} lines that nobody declared"),

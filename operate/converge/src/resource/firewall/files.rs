@@ -33,7 +33,7 @@ impl ConfigFile {
         let present = match fs::read_to_string(&self.path) {
             Ok(present) => present,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(vec![format!("- {} (the file is missing)", self.path)]);
+                return Ok(vec![format!("+ {} (the file is missing)", self.path)]);
             }
             Err(error) => return Err(ResourceError::io(format!("read {}", self.path))(error)),
         };
@@ -42,7 +42,7 @@ impl ConfigFile {
         let mode = metadata.permissions().mode() & 0o7777;
         let mut lines = Vec::new();
         if mode != self.mode {
-            lines.push(format!("+ {} has mode {mode:04o}, should have {:04o}", self.path, self.mode));
+            lines.push(format!("- {} has mode {mode:04o}, should have {:04o}", self.path, self.mode));
         }
         if present == self.content {
             return Ok(lines);
@@ -51,10 +51,10 @@ impl ConfigFile {
         let extra = without(&have, &want);
         let missing = without(&want, &have);
         if extra.is_empty() && missing.is_empty() {
-            lines.push(format!("+ {}: order or empty lines differ", self.path));
+            lines.push(format!("- {}: order or empty lines differ", self.path));
         }
-        lines.extend(extra.iter().map(|line| format!("+ {}: {line}", self.path)));
-        lines.extend(missing.iter().map(|line| format!("- {}: {line}", self.path)));
+        lines.extend(extra.iter().map(|line| format!("- {}: {line}", self.path)));
+        lines.extend(missing.iter().map(|line| format!("+ {}: {line}", self.path)));
         Ok(lines)
     }
 

@@ -87,13 +87,13 @@ impl RuleSet {
         self.tables.entry(table.to_owned()).or_default().entry(name.to_owned()).or_default()
     }
 
-    /// One line a rule, chain or policy that differs: `+` for what nobody declared, `-` for what is missing.
+    /// One line a rule, chain or policy that differs: `-` for what nobody declared and will go, `+` for what is missing.
     pub(super) fn differences(&self, present: &Self, family: Family) -> Vec<String> {
         let mut lines: Vec<String> = present
             .incompatible
             .iter()
             .map(|table| {
-                format!("+ {} {table}: rules of nft in a table of iptables (not declared)", family.name())
+                format!("- {} {table}: rules of nft in a table of iptables (not declared)", family.name())
             })
             .collect();
         let nothing = BTreeMap::new();
@@ -162,12 +162,12 @@ fn chain_differences(
             (None, Some(have)) if builtin_untouched(have) => continue,
             (Some(want), None) if builtin_untouched(want) => continue,
             (None, Some(have)) if have.rules.is_empty() => {
-                lines.push(format!("+ {place} chain {name} (not declared)"))
+                lines.push(format!("- {place} chain {name} (not declared)"))
             }
-            (Some(want), None) if want.rules.is_empty() => lines.push(format!("- {place} chain {name}")),
+            (Some(want), None) if want.rules.is_empty() => lines.push(format!("+ {place} chain {name}")),
             (Some(want), Some(have)) if want.policy != have.policy => {
-                lines.push(format!("+ {place} {name} policy {}", have.policy));
-                lines.push(format!("- {place} {name} policy {}", want.policy));
+                lines.push(format!("- {place} {name} policy {}", have.policy));
+                lines.push(format!("+ {place} {name} policy {}", want.policy));
             }
             _ => {}
         }
@@ -175,10 +175,10 @@ fn chain_differences(
         let extra = without(&have.rules, &want.rules);
         let missing = without(&want.rules, &have.rules);
         if extra.is_empty() && missing.is_empty() && want.rules != have.rules {
-            lines.push(format!("+ {place} {name}: the rules are in another order"));
+            lines.push(format!("- {place} {name}: the rules are in another order"));
         }
-        lines.extend(extra.iter().map(|rule| format!("+ {place} {name} {rule} (not declared)")));
-        lines.extend(missing.iter().map(|rule| format!("- {place} {name} {rule}")));
+        lines.extend(extra.iter().map(|rule| format!("- {place} {name} {rule} (not declared)")));
+        lines.extend(missing.iter().map(|rule| format!("+ {place} {name} {rule}")));
     }
     lines
 }

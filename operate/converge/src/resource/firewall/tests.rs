@@ -98,20 +98,20 @@ fn real_ufw_is_closed_shown_and_kept() {
     sh("ufw allow 9999/tcp; ufw delete allow 9999/tcp");
     assert_eq!(observed_lines(&firewall()), Vec::<String>::new(), "after a rule that came and went");
 
-    assert_repaired("ufw allow 9999/tcp", "+ ip filter ufw-user-input -p tcp -m tcp --dport 9999 -j ACCEPT");
+    assert_repaired("ufw allow 9999/tcp", "- ip filter ufw-user-input -p tcp -m tcp --dport 9999 -j ACCEPT");
     assert_repaired("ufw default allow incoming", "DEFAULT_INPUT_POLICY=\"ACCEPT\"");
     assert_repaired("ufw disable", "ENABLED=no");
     assert_repaired(
         "iptables -I INPUT -p tcp --dport 99 -j ACCEPT",
-        "+ ip filter INPUT -p tcp -m tcp --dport 99",
+        "- ip filter INPUT -p tcp -m tcp --dport 99",
     );
-    assert_repaired("ip6tables -P INPUT ACCEPT", "+ ip6 filter INPUT policy ACCEPT");
-    assert_repaired("iptables -D ufw-user-input 1", "- ip filter ufw-user-input -s 10.0.0.1/32");
-    assert_repaired("iptables -t mangle -A PREROUTING -j ACCEPT", "+ ip mangle PREROUTING -j ACCEPT");
-    assert_repaired("iptables -t nat -A POSTROUTING -j MASQUERADE", "+ ip nat POSTROUTING -j MASQUERADE");
+    assert_repaired("ip6tables -P INPUT ACCEPT", "- ip6 filter INPUT policy ACCEPT");
+    assert_repaired("iptables -D ufw-user-input 1", "+ ip filter ufw-user-input -s 10.0.0.1/32");
+    assert_repaired("iptables -t mangle -A PREROUTING -j ACCEPT", "- ip mangle PREROUTING -j ACCEPT");
+    assert_repaired("iptables -t nat -A POSTROUTING -j MASQUERADE", "- ip nat POSTROUTING -j MASQUERADE");
     assert_repaired(
         "nft add table inet evil; nft 'add chain inet evil c { type filter hook input priority -10; }'",
-        "+ nft table inet evil",
+        "- nft table inet evil",
     );
     assert_repaired(
         "nft 'add chain ip filter evil { type filter hook input priority -10; }'; \

@@ -18,19 +18,19 @@ fn a_rule_added_by_hand_is_named() {
     let have = saved("-A INPUT -p tcp -m tcp --dport 99 -j ACCEPT\n-A a -j DROP\n");
     assert_eq!(
         want.differences(&have, Family::V4),
-        ["+ ip filter INPUT -p tcp -m tcp --dport 99 -j ACCEPT (not declared)"]
+        ["- ip filter INPUT -p tcp -m tcp --dport 99 -j ACCEPT (not declared)"]
     );
 }
 
 #[test]
 fn a_missing_rule_a_policy_and_an_order_are_differences() {
     let want = saved("-A a -j ONE\n-A a -j TWO\n");
-    assert_eq!(want.differences(&saved("-A a -j ONE\n"), Family::V6), ["- ip6 filter a -j TWO"]);
+    assert_eq!(want.differences(&saved("-A a -j ONE\n"), Family::V6), ["+ ip6 filter a -j TWO"]);
     assert_eq!(want.differences(&saved("-A a -j TWO\n-A a -j ONE\n"), Family::V6).len(), 1);
     let open = RuleSet::parse("*filter\n:INPUT ACCEPT [0:0]\n:a - [0:0]\n-A a -j ONE\n-A a -j TWO\nCOMMIT\n");
     assert_eq!(
         want.differences(&open, Family::V4),
-        ["+ ip filter INPUT policy ACCEPT", "- ip filter INPUT policy DROP"]
+        ["- ip filter INPUT policy ACCEPT", "+ ip filter INPUT policy DROP"]
     );
 }
 
