@@ -1,5 +1,7 @@
 //! Facts: reads of the host that many resources share, each done at most once until a change forgets it.
 
+pub mod postgres;
+
 use crate::accounts::Accounts;
 use crate::dpkg::Installed;
 use crate::host::output;
@@ -17,6 +19,8 @@ pub struct Facts {
     units: Option<BTreeMap<String, UnitState>>,
     packages: Option<Installed>,
     accounts: Option<Accounts>,
+    /// What PostgreSQL says of itself.
+    pub postgres: postgres::PostgresFacts,
 }
 
 impl Facts {
@@ -97,6 +101,7 @@ impl Facts {
         self.units = None;
         self.packages = None;
         self.accounts = None;
+        self.postgres.forget();
     }
 }
 

@@ -62,6 +62,10 @@ impl Host {
         match &resource.spec {
             Spec::Packages(_) | Spec::Command(_) => self.facts.forget_all(),
             Spec::User(_) => self.facts.forget_accounts(),
+            Spec::Unit(_) => {
+                self.facts.forget_units();
+                self.facts.postgres.forget();
+            }
             // Nearly everything may touch a unit: its file, its configuration, its state.
             _ => self.facts.forget_units(),
         }

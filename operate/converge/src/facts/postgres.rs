@@ -6,7 +6,7 @@
 mod document;
 mod session;
 
-pub(crate) use document::{Database, Document, Role, Setting};
+pub(crate) use document::{Database, Document, Privilege, Role, Setting};
 pub(crate) use session::Answer;
 
 use crate::accounts::Accounts;
@@ -16,15 +16,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where the server's programs and its socket are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostgresServer {
-    /// Directory of `psql` and `postgres`.
-    pub programs: PathBuf,
-    /// Directory of the socket.
-    pub socket: PathBuf,
+/// Where the programs and the socket of Debian's cluster `main` are.
+struct PostgresServer {
+    programs: PathBuf,
+    socket: PathBuf,
     /// Port that the socket is named after.
-    pub port: u16,
+    port: u16,
 }
 
 /// Whether the server can be asked.
@@ -38,7 +35,6 @@ pub(crate) enum Presence {
 /// What was read of PostgreSQL so far.
 #[derive(Default)]
 pub struct PostgresFacts {
-    given: Option<PostgresServer>,
     sessions: BTreeMap<String, Session>,
     document: Option<Arc<Document>>,
 }
@@ -51,11 +47,6 @@ impl std::fmt::Debug for PostgresFacts {
 }
 
 impl PostgresFacts {
-    /// Facts of a server that is not where Debian puts the cluster `main`.
-    pub fn of(server: PostgresServer) -> Self {
-        Self { given: Some(server), ..Self::default() }
-    }
-
     /// Anything may have changed.
     pub fn forget(&mut self) {
         self.document = None;
@@ -120,21 +111,23 @@ impl PostgresFacts {
     /// Runs a script; secrets in it are seen neither in an argument list nor in the server's log.
     ///
     /// In one transaction, but for statements such as CREATE DATABASE that cannot be in one.
-    pub(crate) fn execute(&mut self, database: &str, script: &str, one_transaction: bool) -> Result<(), ResourceError> {
+    pub(crate) fn execute(
+        &mut self,
+        database: &str,
+        script: &str,
+        one_transaction: bool,
+    ) -> Result<(), ResourceError> {
         let server = self.server().map_err(ResourceError::Other)?;
         self.forget();
         session::execute(&server, account()?, database, script, one_transaction)
     }
 
     /// Where the server is, or why there is none to ask.
-    pub(crate) fn server(&self) -> Result<PostgresServer, String> {
-        let server = match &self.given {
-            Some(server) => server.clone(),
-            None => PostgresServer {
-                programs: newest_programs().ok_or("PostgreSQL is not installed yet")?,
-                socket: PathBuf::from("/var/run/postgresql"),
-                port: 5432,
-            },
+    fn server(&self) -> Result<PostgresServer, String> {
+        let server = PostgresServer {
+            programs: newest_programs().ok_or("PostgreSQL is not installed yet")?,
+            socket: PathBuf::from("/var/run/postgresql"),
+            port: 5432,
         };
         let socket = server.socket.join(format!(".s.PGSQL.{}", server.port));
         if !socket.exists() {

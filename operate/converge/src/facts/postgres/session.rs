@@ -40,14 +40,14 @@ impl Session {
         account: (u32, u32),
         database: &str,
     ) -> Result<Self, ResourceError> {
-        let mut child =
-            psql(server, account, database).spawn().map_err(ResourceError::io("start psql"))?;
+        let mut child = psql(server, account, database).spawn().map_err(ResourceError::io("start psql"))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(ResourceError::Other("start psql: it has no input or no output".to_owned()));
         };
         let mut session = Self { child, stdin: Some(stdin), stdout: BufReader::new(stdout) };
         // Limits of this session alone: what `pg_settings` calls `reset_val` stays the server's.
-        session.send("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;\nSET statement_timeout = '20s';\n");
+        session
+            .send("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY;\nSET statement_timeout = '20s';\n");
         Ok(session)
     }
 

@@ -24,7 +24,11 @@ impl PostgresDatabase {
             .connect
             .iter()
             .filter(|role| **role != self.owner)
-            .map(|role| Privilege { role: Some(role.clone()), privilege: "CONNECT".to_owned(), grantable: false })
+            .map(|role| Privilege {
+                role: Some(role.clone()),
+                privilege: "CONNECT".to_owned(),
+                grantable: false,
+            })
             .collect();
         wanted.sort();
         wanted.dedup();
@@ -55,8 +59,11 @@ impl PostgresDatabase {
     }
 
     fn creation(&self, document: &Document) -> String {
-        let provider =
-            if document.version >= 170_000 { " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'" } else { "" };
+        let provider = if document.version >= 170_000 {
+            " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'"
+        } else {
+            ""
+        };
         format!(
             "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'{provider};\n",
             sql::name(&self.name),
@@ -70,13 +77,19 @@ impl PostgresDatabase {
             "ALTER DATABASE {database} OWNER TO {};\nREVOKE ALL ON DATABASE {database} FROM PUBLIC CASCADE;\n",
             sql::name(&self.owner)
         );
-        let mut grantees: Vec<&String> =
-            present.iter().flat_map(|present| &present.privileges).filter_map(|one| one.role.as_ref()).collect();
+        let mut grantees: Vec<&String> = present
+            .iter()
+            .flat_map(|present| &present.privileges)
+            .filter_map(|one| one.role.as_ref())
+            .collect();
         grantees.extend(present.map(|present| &present.owner));
         grantees.sort();
         grantees.dedup();
         for grantee in grantees.into_iter().filter(|grantee| **grantee != self.owner) {
-            script.push_str(&format!("REVOKE ALL ON DATABASE {database} FROM {} CASCADE;\n", sql::name(grantee)));
+            script.push_str(&format!(
+                "REVOKE ALL ON DATABASE {database} FROM {} CASCADE;\n",
+                sql::name(grantee)
+            ));
         }
         for role in self.wanted().iter().filter_map(|privilege| privilege.role.as_ref()) {
             script.push_str(&format!("GRANT CONNECT ON DATABASE {database} TO {};\n", sql::name(role)));

@@ -66,7 +66,9 @@ impl PostgresRole {
             match (&present.database, self.settings.iter().find(|(wanted, _)| wanted == name)) {
                 (None, Some((_, wanted))) if is_same(document, name, value, wanted) => found.push(name),
                 (None, _) => lines.push(format!("- SET {}", present.setting)),
-                (Some(database), _) => lines.push(format!("- SET {} (in database {database})", present.setting)),
+                (Some(database), _) => {
+                    lines.push(format!("- SET {} (in database {database})", present.setting))
+                }
             }
         }
         for (name, value) in self.settings.iter().filter(|(name, _)| !found.contains(&name.as_str())) {
@@ -93,7 +95,8 @@ impl PostgresRole {
         ));
         for setting in present.iter().flat_map(|present| &present.settings) {
             if let Some(database) = &setting.database {
-                script.push_str(&format!("ALTER ROLE {role} IN DATABASE {} RESET ALL;\n", sql::name(database)));
+                script
+                    .push_str(&format!("ALTER ROLE {role} IN DATABASE {} RESET ALL;\n", sql::name(database)));
             }
         }
         for group in present.iter().flat_map(|present| &present.member_of) {

@@ -33,12 +33,13 @@ impl PostgresSettings {
         PathBuf::from(format!("/etc/postgresql/{}/main", self.version))
     }
 
-    fn file(&self) -> PathBuf {
+    pub(super) fn file(&self) -> PathBuf {
         self.directory().join("conf.d/60-bastide.conf")
     }
 
     fn content(&self) -> String {
-        let mut text = "# Written by Bastide, whole: what is changed here by hand is changed back.\n".to_owned();
+        let mut text =
+            "# Written by Bastide, whole: what is changed here by hand is changed back.\n".to_owned();
         for (name, value) in &self.values {
             text.push_str(&format!("{name} = {}\n", sql::configured(value)));
         }
@@ -50,7 +51,8 @@ impl PostgresSettings {
         let mut lines = Vec::new();
         for (name, wanted) in &self.values {
             let name = name.to_lowercase();
-            let Some(setting) = document.settings.iter().find(|setting| setting.name.to_lowercase() == name) else {
+            let Some(setting) = document.settings.iter().find(|setting| setting.name.to_lowercase() == name)
+            else {
                 lines.push(format!("+ {name} = {wanted} (the server does not know it yet)"));
                 continue;
             };
@@ -72,7 +74,7 @@ impl PostgresSettings {
     }
 
     /// Puts the file in place, and the old one back if PostgreSQL cannot read it.
-    fn write(&self, host: &mut Host) -> Result<(), ResourceError> {
+    pub(super) fn write(&self, host: &mut Host) -> Result<(), ResourceError> {
         let path = self.file();
         let old = read(&path)?;
         if !self.directory().join("postgresql.conf").exists() {
@@ -87,7 +89,9 @@ impl PostgresSettings {
         let Err(refused) = self.validate(host) else { return Ok(()) };
         match old {
             Some(old) => files::replace(&path, old.as_bytes(), Ownership::root(0o644))?,
-            None => fs::remove_file(&path).map_err(ResourceError::io(format!("remove {}", path.display())))?,
+            None => {
+                fs::remove_file(&path).map_err(ResourceError::io(format!("remove {}", path.display())))?
+            }
         }
         Err(match refused {
             ResourceError::Program { program, output, .. } => {
@@ -101,11 +105,11 @@ impl PostgresSettings {
     fn validate(&self, host: &mut Host) -> Result<(), ResourceError> {
         let program = format!("/usr/lib/postgresql/{}/bin/postgres", self.version);
         let directory = self.directory().display().to_string();
-        host.run_as("postgres", &[&program, "-C", "port", "-D", &directory]).map(drop)
+        host.run(&[&program, "-C", "port", "-D", &directory], None).map(drop)
     }
 
     /// Has the running server take up the file: every new session has the settings when this returns.
-    fn reload(&self, host: &mut Host, document: &Document) -> Result<(), ResourceError> {
+    pub(super) fn reload(&self, host: &mut Host, document: &Document) -> Result<(), ResourceError> {
         let resets: Vec<String> = self
             .values
             .iter()
@@ -164,7 +168,11 @@ impl Manage for PostgresSettings {
         let mut lines: Vec<String> = Vec::new();
         if present != content {
             let missing = |these: &str, those: &str, sign: &str| -> Vec<String> {
-                these.lines().filter(|line| !those.lines().any(|other| other == *line)).map(|line| format!("{sign} {line}")).collect()
+                these
+                    .lines()
+                    .filter(|line| !those.lines().any(|other| other == *line))
+                    .map(|line| format!("{sign} {line}"))
+                    .collect()
             };
             lines.extend(missing(&present, &content, "-"));
             lines.extend(missing(&content, &present, "+"));

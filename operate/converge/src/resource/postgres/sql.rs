@@ -31,7 +31,9 @@ pub(super) fn is_value(setting: &Setting, wanted: &str) -> bool {
     let unit = setting.unit.as_deref();
     match setting.kind.as_str() {
         "bool" => truth(held).is_some() && truth(held) == truth(wanted),
-        "enum" => held.eq_ignore_ascii_case(wanted) || (truth(held).is_some() && truth(held) == truth(wanted)),
+        "enum" => {
+            held.eq_ignore_ascii_case(wanted) || (truth(held).is_some() && truth(held) == truth(wanted))
+        }
         "integer" => match (amount(wanted, unit), amount(held, unit)) {
             (Some(wanted), Some(held)) => wanted.round() == held.round(),
             _ => false,
