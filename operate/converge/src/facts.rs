@@ -49,6 +49,12 @@ impl Facts {
         })
     }
 
+    /// Puts a unit's state there as if systemd had told it.
+    #[cfg(test)]
+    pub(crate) fn pretend_unit(&mut self, name: &str, state: UnitState) {
+        self.units.get_or_insert_default().insert(name.to_owned(), state);
+    }
+
     /// What is installed.
     pub fn packages(&mut self) -> Result<&Installed, ResourceError> {
         let packages = match self.packages.take() {

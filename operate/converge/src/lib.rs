@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod agent;
+mod apt;
 pub mod difference;
 pub mod dpkg;
 pub mod facts;

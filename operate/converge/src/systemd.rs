@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 /// Properties read of every unit, in one call.
 const PROPERTIES: &str = "--property=Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,CanReload,Type,\
-                          Result,InvocationID,InactiveExitTimestamp";
+                          Result,InactiveExitTimestamp";
 
 /// A unit's state.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +26,6 @@ pub struct UnitState {
     pub kind: String,
     /// How it ended last: `success`, `exit-code`, …
     pub result: String,
-    /// Differs for every start.
-    pub invocation: String,
     /// When it last began to start, to the second.
     pub started: Option<SystemTime>,
 }
@@ -85,7 +83,6 @@ fn parse_block(block: &str) -> UnitState {
             "CanReload" => state.can_reload = value == "yes",
             "Type" => state.kind = text(),
             "Result" => state.result = text(),
-            "InvocationID" => state.invocation = text(),
             "InactiveExitTimestamp" => state.started = parse_timestamp(value),
             _ => {}
         }
@@ -104,7 +101,7 @@ mod tests {
     use super::*;
 
     const PRINTED: &str = "Type=notify\nResult=success\nCanReload=yes\nInactiveExitTimestamp=@1764000000\n\
-        InvocationID=ab\nNames=ssh.service sshd.service\nLoadState=loaded\nActiveState=active\nSubState=running\n\
+        Names=ssh.service sshd.service\nLoadState=loaded\nActiveState=active\nSubState=running\n\
         UnitFileState=enabled\nNeedDaemonReload=no\n\nNames=nope.service\nLoadState=not-found\nActiveState=inactive\n\
         SubState=dead\nUnitFileState=\nNeedDaemonReload=no\nInactiveExitTimestamp=\n";
 
