@@ -59,7 +59,7 @@ pub(super) const RULES: &[Rule] = &[
         origin: Origin::Row(14),
         severity: Severity::Error,
         reason: "DNS-01 writes a record into the zone, which takes a token of whoever hosts it.",
-        fix: "Name the token's file in `api_token_file` of [cdn], or set `challenge` to \"http-01\".",
+        fix: "Set `provider` and `api_token_file` in [cdn], or set `challenge` to \"http-01\".",
         find: dns_without_token,
     },
     Rule {

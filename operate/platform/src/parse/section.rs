@@ -53,7 +53,8 @@ impl<'a> Sheet<'a> {
             .borrow_mut()
             .retain(|(_, problem)| !line(problem).is_some_and(|at| broken.contains(&at)));
         for (span, message) in syntax {
-            self.report(&span, message, None);
+            let help = syntax_help(&message).map(str::to_owned);
+            self.report(&span, message, help);
         }
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|(at, _)| *at);
@@ -86,6 +87,15 @@ impl<'a> Sheet<'a> {
             }
         }
     }
+}
+
+/// What usually lies behind a message of the TOML parser, whose own words assume that one knows TOML.
+fn syntax_help(message: &str) -> Option<&'static str> {
+    if message.contains("duplicate") {
+        return Some("each name stands once; remove or rename one");
+    }
+    let unquoted = ["quoted", "invalid", "nothing"].iter().any(|word| message.contains(word));
+    unquoted.then_some("text, addresses and versions stand in quotes, such as: address = \"10.0.0.10\"")
 }
 
 fn join(path: &str, key: &str) -> String {

@@ -168,7 +168,10 @@ fn hosts_must_agree_with_each_other() {
         &["11:11 ", "outside the private network", "10.0.0.0/24"],
     );
     assert_has(&wrong_with("10.0.0.20", "10.0.0.255"), &["cannot be a host's"]);
-    assert_eq!(wrong(&REAL.replace("[hosts.db]", "[hosts.app]"))[0], "12:8 duplicate key");
+    assert_eq!(
+        wrong(&REAL.replace("[hosts.db]", "[hosts.app]"))[0],
+        "12:8 duplicate key | each name stands once; remove or rename one"
+    );
     assert_has(&wrong_with("[hosts.db]", "[hosts.Db_1]"), &["12:8 \"Db_1\" cannot be the name of a host"]);
     let two_edges = wrong(&REAL.replace("[\"app\"]", "[\"app\", \"edge\"]"));
     assert_has(&two_edges[1], &["10:9 a platform has exactly one edge", "line 5"]);
@@ -244,6 +247,7 @@ fn what_is_missing_is_named() {
 fn text_that_is_no_toml_is_an_error_without_consequences() {
     assert_has(&wrong_with("address = \"10.0.0.20\"", "address \"10.0.0.20\""), &["11:9 "]);
     assert_has(&wrong_with("name = \"shop\"", "name = "), &["1:"]);
+    assert_has(&wrong_with("\"10.0.0.20\"", "10.0.0.20"), &["11:", "stand in quotes"]);
 }
 
 #[test]
@@ -345,4 +349,28 @@ fn keys_are_found_again() {
     let platform = parse(REAL);
     assert_eq!(platform.location("hosts.edge.public_address"), Some(Location { line: 8, column: 1 }));
     assert_eq!(platform.location("hosts.nobody"), None);
+}
+
+/// Whatever stands in a file, reading it ends in a platform or in problems, each of them inside the file.
+#[test]
+fn no_damage_to_a_file_is_fatal() {
+    let whole = format!("{}{REAL}", lab_text());
+    let check = |text: &str| {
+        if let Err(errors) = Platform::parse(text, "platform.toml") {
+            assert!(!errors.problems.is_empty(), "{text}");
+            let last = text.lines().count().max(1) + 1;
+            let lines = errors.problems.iter().filter_map(|problem| problem.excerpt.as_ref());
+            assert!(lines.into_iter().all(|excerpt| (1..=last).contains(&excerpt.location.line)));
+            assert!(!errors.to_string().is_empty());
+        }
+    };
+    for at in (0..REAL.len()).filter(|at| REAL.is_char_boundary(*at)) {
+        check(&REAL[..at]);
+        check(&REAL[at..]);
+        for inserted in ["\"", "[", "]", "=", "\n", "\u{0}", "é", "{", "9", "#"] {
+            check(&format!("{}{inserted}{}", &REAL[..at], &REAL[at..]));
+        }
+    }
+    check(&whole);
+    check(&whole.replace('\n', "\r\n"));
 }
