@@ -13,7 +13,7 @@ use crate::protocol::{self, ABANDONED, ABANDONED_FOR_GOOD, Event, Frame, Greetin
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub(crate) enum Incoming {
 struct Heard {
     start: Instant,
     last: AtomicU64,
+    /// Whether the connection has ended, so that nothing will be heard any more.
+    gone: AtomicBool,
 }
 
 impl Heard {
@@ -90,7 +92,7 @@ impl Line {
 
     /// Whether the operator has fallen silent; asked between two resources.
     pub(crate) fn abandoned(&self) -> bool {
-        self.heard.silence() >= ABANDONED
+        self.heard.gone.load(Ordering::Relaxed) || self.heard.silence() >= ABANDONED
     }
 
     fn answer(&self, id: u64, payload: serde_json::Value) {
@@ -111,7 +113,7 @@ pub fn serve(
     output: impl Write + Send + 'static,
     extension: Extension,
 ) -> Result<(), AgentError> {
-    let heard = Arc::new(Heard { start: Instant::now(), last: AtomicU64::new(0) });
+    let heard = Arc::new(Heard { start: Instant::now(), last: AtomicU64::new(0), gone: AtomicBool::new(false) });
     let (sender, incoming) = mpsc::channel();
     let out: Arc<Mutex<Box<dyn Write + Send>>> = Arc::new(Mutex::new(Box::new(output)));
     spawn_reader(input, sender, Arc::clone(&heard));
@@ -161,6 +163,7 @@ fn spawn_reader(mut input: impl io::Read + Send + 'static, to: mpsc::Sender<Inco
                 break;
             }
         }
+        heard.gone.store(true, Ordering::Relaxed);
     });
 }
 

@@ -79,6 +79,21 @@ impl HostOutcome {
     }
 }
 
+/// Adds what a later request did to every host to what earlier ones did.
+pub fn absorb(totals: &mut Vec<HostOutcome>, later: Vec<HostOutcome>) {
+    for outcome in later {
+        match totals.iter_mut().find(|total| total.host == outcome.host) {
+            None => totals.push(outcome),
+            Some(total) => {
+                total.resources = outcome.resources;
+                total.changes.extend(outcome.changes);
+                total.failure = outcome.failure;
+                total.seconds += outcome.seconds;
+            }
+        }
+    }
+}
+
 /// Connections to the hosts of a platform.
 pub struct Fleet {
     config: SshConfig,

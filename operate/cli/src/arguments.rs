@@ -1,0 +1,222 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Stands up, proves and runs a production web platform on five small servers.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = "Example:\n  bastide up          build platform.toml, \
+    verify each step, print the URL\n  bastide COMMAND --help  says more and shows an example")]
+pub struct Arguments {
+    /// The platform file.
+    #[arg(long, short, global = true, default_value = "platform.toml", env = "BASTIDE_PLATFORM")]
+    pub platform: PathBuf,
+    /// One JSON document on standard output; progress goes to standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Pin the host keys of servers that were never met (a changed key is always refused).
+    #[arg(long, global = true)]
+    pub pin_new_hosts: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented platform file for real servers, or for a lab.
+    #[command(after_help = "Examples:\n  bastide init                 asks on the terminal\n  bastide init --lab two \
+        --output two.toml\n  bastide init --cloud-init app   user-data that makes the host `app` reachable")]
+    Init(Init),
+    /// Say what in the platform file does not go together.
+    #[command(after_help = "Example:\n  bastide lint --platform platform.toml")]
+    Lint,
+    /// Show what differs between the hosts and the platform file; changes nothing.
+    #[command(after_help = "Example:\n  bastide plan --exit-code   ends with 3 where something differs")]
+    Plan(Plan),
+    /// Build the whole platform in the reference's order, verifying each step before the next.
+    #[command(after_help = "Example:\n  bastide up")]
+    Up,
+    /// Make the hosts as the platform file says.
+    #[command(after_help = "Example:\n  bastide apply --json | jq .changed")]
+    Apply,
+    /// Prove every claim with live traffic.
+    #[command(after_help = "Example:\n  bastide verify --html report.html")]
+    Verify(Verify),
+    /// Say where the platform answers and what runs where in which version.
+    #[command(after_help = "Example:\n  bastide status --json")]
+    Status,
+    /// Open a shell on a host, or run a command there, through the bastion.
+    #[command(after_help = "Examples:\n  bastide ssh db\n  bastide ssh app -- docker ps")]
+    Ssh(Ssh),
+    /// Show a unit's log on a host.
+    #[command(after_help = "Example:\n  bastide logs app app@blue --lines 50")]
+    Logs(Logs),
+    /// Work with the five hosts on this machine.
+    #[command(after_help = "Examples:\n  bastide lab status\n  bastide lab exec db -- ss -tln\n  bastide lab \
+        partition app db")]
+    Lab(Lab),
+    /// Take the lab down; leaves the machine as it was.
+    #[command(after_help = "Example:\n  bastide down")]
+    Down,
+    /// The agent's side, on a host.
+    #[command(hide = true)]
+    Agent(Agent),
+    /// Makes one probe: JSON on standard input and output.
+    #[command(hide = true)]
+    Probe,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Write a lab's platform file, with this name and a network that no other lab uses.
+    #[arg(long, value_name = "NAME", conflicts_with = "cloud_init")]
+    pub lab: Option<String>,
+    /// Print user-data that makes this host of the platform file reachable.
+    #[arg(long, value_name = "HOST")]
+    pub cloud_init: Option<String>,
+    /// Where to write; never over an existing file.
+    #[arg(long, short, default_value = "platform.toml")]
+    pub output: PathBuf,
+    /// Name of the platform.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Public domain.
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Operating system of the hosts.
+    #[arg(long)]
+    pub os: Option<String>,
+    /// The edge's public address.
+    #[arg(long)]
+    pub public_address: Option<String>,
+    /// Private addresses of edge, app, db, cache and identity, in this order.
+    #[arg(long, value_delimiter = ',', num_args = 5)]
+    pub addresses: Option<Vec<String>>,
+    /// Networks from which the operator comes.
+    #[arg(long, value_delimiter = ',')]
+    pub operator_addresses: Option<Vec<String>>,
+    /// File with the operator's public keys.
+    #[arg(long)]
+    pub operator_keys: Option<PathBuf>,
+    /// `cloudflare` or `none`.
+    #[arg(long)]
+    pub cdn: Option<String>,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// End with 3 where something differs.
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Write a page of its own with the topology, the traffic matrix and the evidence.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Only checks whose id contains this text.
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+}
+
+/// Arguments of `ssh`.
+#[derive(Debug, Args)]
+pub struct Ssh {
+    /// The host.
+    pub host: String,
+    /// A command instead of a shell.
+    #[arg(last = true)]
+    pub command: Vec<String>,
+}
+
+/// Arguments of `logs`.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The host.
+    pub host: String,
+    /// The unit; all of them without it.
+    pub unit: Option<String>,
+    /// Last lines to show.
+    #[arg(long, short = 'n', default_value_t = 100)]
+    pub lines: u32,
+    /// Go on as new lines come.
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// Arguments of `lab`.
+#[derive(Debug, Args)]
+pub struct Lab {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: LabCommand,
+}
+
+/// What to do with the lab.
+#[derive(Debug, Subcommand)]
+pub enum LabCommand {
+    /// Boot the hosts and the world, without building anything on them.
+    Up,
+    /// Say what runs, in every lab of this machine.
+    Status,
+    /// Open a root shell on a host, past SSH.
+    Shell {
+        /// The host.
+        host: String,
+    },
+    /// Run a command on a host, past SSH.
+    Exec {
+        /// The host.
+        host: String,
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Drop all packets between two hosts.
+    Partition {
+        /// One host.
+        a: String,
+        /// The other host.
+        b: String,
+    },
+    /// Undo every partition.
+    Heal,
+    /// Take a host's power.
+    Kill {
+        /// The host.
+        host: String,
+    },
+    /// Boot a host that was killed.
+    Start {
+        /// The host.
+        host: String,
+    },
+}
+
+/// Arguments of the agent.
+#[derive(Debug, Args)]
+pub struct Agent {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: AgentCommand,
+}
+
+/// What the agent is to do.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Serve a connection on standard input and output.
+    Serve,
+    /// Confirm a guarded change.
+    Confirm {
+        /// Which.
+        token: String,
+    },
+    /// Undo a guarded change that nobody confirmed.
+    Revert,
+}

@@ -1,0 +1,41 @@
+//! The application's image, assembled here: no container engine is needed on the operator's machine.
+
+use anyhow::{Context, Result};
+use bastide_components::AppImage;
+use bastide_components::image::{ImageFile, ImageSpec, assemble};
+use bastide_converge::run::Blobs;
+use bastide_platform::Platform;
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Makes the image of the application's binary.
+pub fn app_image(platform: &Platform) -> Result<(AppImage, Blobs)> {
+    let path = match &platform.settings.app.binary {
+        Some(binary) => platform.resolve(binary),
+        None => beside_this_program()?,
+    };
+    let binary = std::fs::read(&path).with_context(|| {
+        format!(
+            "read the application's binary at {}: build it with `cargo build --release -p app`, or name another one \
+             with `binary` under [app]",
+            path.display()
+        )
+    })?;
+    let image = assemble(&ImageSpec {
+        name: "bastide/app".to_owned(),
+        files: vec![ImageFile { path: "/app".to_owned(), mode: 0o755, bytes: binary }],
+        entrypoint: vec!["/app".to_owned()],
+        user: "10001:10001".to_owned(),
+        env: Vec::new(),
+        labels: vec![("org.opencontainers.image.title".to_owned(), "bastide/app".to_owned())],
+    })?;
+    let archive: String = Sha256::digest(&image.archive).iter().map(|byte| format!("{byte:02x}")).collect();
+    let blobs = Blobs::from([(archive.clone(), Arc::new(image.archive))]);
+    Ok((AppImage { reference: image.reference, id: image.id, archive }, blobs))
+}
+
+fn beside_this_program() -> Result<PathBuf> {
+    let program = std::env::current_exe().context("find this program")?;
+    Ok(program.with_file_name("app"))
+}

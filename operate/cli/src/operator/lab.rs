@@ -1,0 +1,79 @@
+//! What a lab adds to its platform: the operator's key, the certificate authorities, the CDN's ranges.
+
+use anyhow::{Context, Result, bail};
+use bastide_converge::ssh::Access;
+use bastide_lab::{Lab, LabHost, LabOs, LabSpec};
+use bastide_platform::{CdnProvider, OperatingSystem, Platform, Role};
+use ipnet::Ipv4Net;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// What the lab of `platform` is made of.
+pub fn spec(platform: &Platform) -> Result<LabSpec> {
+    let Some(settings) = &platform.settings.lab else {
+        bail!("{} describes real servers: it has no [lab] section", platform.source.display());
+    };
+    let hosts = platform.hosts.iter().map(|host| {
+        Ok(LabHost {
+            name: host.name.to_string(),
+            private_address: host.address,
+            public_address: host.public_address,
+            os: match host.os {
+                OperatingSystem::Debian14 => LabOs::Debian14,
+                OperatingSystem::Debian13 => LabOs::Debian13,
+                other => bail!("a lab boots debian-14 or debian-13, and host {} wants {other}", host.name),
+            },
+            gateway: host.has(Role::Edge),
+        })
+    });
+    Ok(LabSpec {
+        name: platform.name.clone(),
+        domain: platform.domain.clone(),
+        public_network: settings.network,
+        private_network: platform.private_network,
+        hosts: hosts.collect::<Result<_>>()?,
+        cdn: platform.settings.cdn.provider != CdnProvider::None,
+        names: platform.public_names(),
+    })
+}
+
+/// Boots the lab of `platform`, or leaves it as it is when it is up.
+pub fn boot(platform: &Platform) -> Result<Lab> {
+    Ok(Lab::up(&spec(platform)?, &|line| eprintln!("{:>10} {line}", "lab"))?)
+}
+
+/// The lab of `platform`, which must be up.
+pub fn existing(platform: &Platform) -> Result<Lab> {
+    Lab::open(&platform.name).with_context(|| format!("the lab `{}` is not up; `bastide up` boots it", platform.name))
+}
+
+/// Fills in the settings that a lab makes itself.
+pub fn complete(platform: &mut Platform, lab: &Lab) -> Result<()> {
+    let key = lab.ssh_key().with_extension("pub");
+    let key = std::fs::read_to_string(&key).with_context(|| format!("read the lab's key {}", key.display()))?;
+    let settings = &mut platform.settings;
+    settings.operator.keys = vec![key.trim().to_owned()];
+    settings.operator.addresses = vec![Ipv4Net::from(lab.operator_address())];
+    settings.acme.directory = lab.acme_directory();
+    settings.acme.root = Some(lab.acme_root());
+    if settings.cdn.provider != CdnProvider::None {
+        settings.cdn.ranges = lab.cdn_ranges();
+        settings.cdn.origin_pull_authority = Some(lab.origin_pull_authority());
+    }
+    Ok(())
+}
+
+/// The way to a lab's hosts; their keys are pinned from the start.
+pub fn access(lab: &Lab) -> Access {
+    Access {
+        identity: Some(lab.ssh_key()),
+        known_hosts: lab.known_hosts(),
+        directory: lab.operator_dir().join("ssh"),
+        pin_new_hosts: false,
+    }
+}
+
+/// Names that public DNS would know and a lab's hosts cannot ask for.
+pub fn names(_lab: &Lab) -> BTreeMap<String, Ipv4Addr> {
+    BTreeMap::new()
+}

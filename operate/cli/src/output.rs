@@ -1,0 +1,5 @@
+//! What people see.
+
+pub mod progress;
+pub mod style;
+pub mod summary;
