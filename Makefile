@@ -1,0 +1,31 @@
+# Thin: everything is in `bastide`; here is how to build it and what to call.
+
+TARGET := $(shell . .ci/environment; rustc --print host-tuple)
+PROGRAMS := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)/release
+BASTIDE := $(PROGRAMS)/bastide
+
+.PHONY: up down build prerequisites test quick bench
+
+up: build            ## boot the lab, build the platform on it, print the URL
+	$(BASTIDE) up
+
+down: build          ## take the lab down
+	$(BASTIDE) down
+
+build: prerequisites ## both programs, static
+	. .ci/environment; cargo build --release --locked -p bastide-cli -p app
+
+prerequisites:       ## install what a fresh Debian or Ubuntu machine lacks
+	.ci/prerequisites
+
+quick: prerequisites ## the inner loop: unit and snapshot tests only
+	. .ci/environment; cargo test --workspace --locked
+
+test: prerequisites  ## everything, in a lab of its own; needs root
+	. .ci/environment; cargo fmt --check
+	. .ci/environment; cargo clippy --workspace --all-targets --locked -- -D warnings
+	. .ci/environment; cargo build --release --locked -p bastide-cli -p app
+	. .ci/environment; cargo test --workspace --locked -- --include-ignored
+
+bench: build         ## the numbers, in a lab of their own; needs root
+	. .ci/environment; bench/converge/run
