@@ -110,11 +110,11 @@ impl Fleet {
         let mut fleet = Self { config, agent, users, sessions: BTreeMap::new() };
         let edge = platform.edge();
         let opened = fleet.open(edge.name.as_str()).await;
-        let lost = opened.as_ref().err().cloned();
+        let lost = opened.is_err();
         fleet.sessions.insert(edge.name.to_string(), opened);
         let others = platform.hosts.iter().filter(|host| host.name != edge.name);
-        if let Some(error) = lost {
-            let error = SessionError::Connect(format!("not tried, because the way there failed: {error}"));
+        if lost {
+            let error = SessionError::Connect(format!("not tried: the way there is through {}", edge.name));
             fleet.sessions.extend(others.map(|host| (host.name.to_string(), Err(error.clone()))));
             return fleet;
         }

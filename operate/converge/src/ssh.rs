@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct Access {
     /// Private key; none leaves the choice to the user's agent and default keys.
     pub identity: Option<PathBuf>,
-    /// Pinned host keys, one line a host by its name.
+    /// Pinned host keys, by address.
     pub known_hosts: PathBuf,
     /// Directory of the configuration and of the control sockets; short, and readable by its owner alone.
     pub directory: PathBuf,
@@ -80,7 +80,7 @@ fn host_section(platform: &Platform, host: &Host) -> String {
         None => (host.address, Some(&platform.edge().name)),
     };
     let mut text = format!(
-        "\nHost {name}\n  HostName {address}\n  HostKeyAlias {name}\n  User {user}\n  Port {port}\n",
+        "\nHost {name}\n  HostName {address}\n  User {user}\n  Port {port}\n",
         name = host.name,
         user = host.ssh.user,
         port = host.ssh.port,
