@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Does what the operator's machine asks of the agent.
 pub fn run(arguments: &Agent) -> ExitCode {
     let outcome = match &arguments.command {
-        AgentCommand::Serve => agent::serve(io::stdin(), io::stdout(), Arc::new(bastide_verify::answer))
+        AgentCommand::Serve => agent::serve(io::stdin(), io::stdout(), Arc::new(bastide_verify::probe::answer_blocking))
             .map_err(|error| error.to_string()),
         AgentCommand::Confirm { token } => agent::confirm(token).map_err(|error| error.to_string()),
         AgentCommand::Revert => agent::revert().map_err(|error| error.to_string()),
@@ -24,7 +24,7 @@ pub fn probe() -> ExitCode {
         .read_to_string(&mut text)
         .map_err(|error| error.to_string())
         .and_then(|_| serde_json::from_str(&text).map_err(|error| error.to_string()))
-        .map(|question| println!("{}", bastide_verify::answer(question)));
+        .map(|question| println!("{}", bastide_verify::probe::answer_blocking(question)));
     report(outcome)
 }
 

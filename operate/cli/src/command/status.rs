@@ -29,7 +29,7 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
         for software in bastide_components::installed(host) {
             let command = Command::new(&["dpkg-query", "--show", "--showformat=${Version}", software.package]);
             let outcome = field.run(&Vantage::host(&host.name), command).await;
-            let version = outcome.ok().filter(|o| o.status == Some(0)).map(|o| o.stdout);
+            let version = outcome.ok().filter(|o| o.exit == Some(0)).map(|o| o.stdout);
             components.push(json!({ "host": host.name, "component": software.component, "version": version }));
         }
         if host.has(Role::App) && session_is_open(&fleet, host.name.as_str()) {

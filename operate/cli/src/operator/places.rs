@@ -91,7 +91,7 @@ impl Place for OnHost {
             let broken = |error: &dyn std::fmt::Display| ProbeError::broken("asking the agent", error);
             let question = serde_json::to_value(&probe).map_err(|error| broken(&error))?;
             let answer = self.0.call(question).await.map_err(|error| broken(&error))?;
-            bastide_verify::read_answer(answer)
+            bastide_verify::probe::finding(answer)
         })
     }
 }
@@ -133,5 +133,5 @@ fn probe_in_world(lab: &str, place: &str, probe: &Probe) -> Result<Finding, Prob
         return Err(broken(&String::from_utf8_lossy(&output.stderr)));
     }
     let answer = serde_json::from_slice(&output.stdout).map_err(|error| broken(&error))?;
-    bastide_verify::read_answer(answer)
+    bastide_verify::probe::finding(answer)
 }
