@@ -9,8 +9,10 @@ use std::sync::Arc;
 /// Does what the operator's machine asks of the agent.
 pub fn run(arguments: &Agent) -> ExitCode {
     let outcome = match &arguments.command {
-        AgentCommand::Serve => agent::serve(io::stdin(), io::stdout(), Arc::new(bastide_verify::probe::answer_blocking))
-            .map_err(|error| error.to_string()),
+        AgentCommand::Serve => {
+            agent::serve(io::stdin(), io::stdout(), Arc::new(bastide_verify::probe::answer_blocking))
+                .map_err(|error| error.to_string())
+        }
         AgentCommand::Confirm { token } => agent::confirm(token).map_err(|error| error.to_string()),
         AgentCommand::Revert => agent::revert().map_err(|error| error.to_string()),
     };

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 
 /// Stands up, proves and runs a production web platform on five small servers.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, after_help = "Example:\n  bastide up          build platform.toml, \
-    verify each step, print the URL\n  bastide COMMAND --help  says more and shows an example")]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Example:\n  bastide up          build platform.toml, \
+    verify each step, print the URL\n  bastide COMMAND --help  says more and shows an example"
+)]
 pub struct Arguments {
     /// The platform file.
     #[arg(long, short, global = true, default_value = "platform.toml", env = "BASTIDE_PLATFORM")]
@@ -26,8 +30,10 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Write a commented platform file for real servers, or for a lab.
-    #[command(after_help = "Examples:\n  bastide init                 asks on the terminal\n  bastide init --lab two \
-        --output two.toml\n  bastide init --cloud-init app   user-data that makes the host `app` reachable")]
+    #[command(
+        after_help = "Examples:\n  bastide init                 asks on the terminal\n  bastide init --lab two \
+        --output two.toml\n  bastide init --cloud-init app   user-data that makes the host `app` reachable"
+    )]
     Init(Init),
     /// Say what in the platform file does not go together.
     #[command(after_help = "Example:\n  bastide lint --platform platform.toml")]
@@ -54,8 +60,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  bastide logs app app@blue --lines 50")]
     Logs(Logs),
     /// Work with the five hosts on this machine.
-    #[command(after_help = "Examples:\n  bastide lab status\n  bastide lab exec db -- ss -tln\n  bastide lab \
-        partition app db")]
+    #[command(
+        after_help = "Examples:\n  bastide lab status\n  bastide lab exec db -- ss -tln\n  bastide lab \
+        partition app db"
+    )]
     Lab(Lab),
     /// Take the lab down; leaves the machine as it was.
     #[command(after_help = "Example:\n  bastide down")]

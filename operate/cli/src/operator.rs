@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::exit::LintErrors;
 use crate::output::style;
 use anyhow::{Context as _, Result};
-use bastide_components::{AppImage, Context, Secrets, Step};
+use bastide_components::{AppImage, Authority, Context, Secrets, Step};
 use bastide_converge::resource::Resource;
 use bastide_converge::run::{Blobs, Fleet};
 use bastide_converge::session::AgentBinary;
@@ -33,6 +33,7 @@ pub struct Operator {
     /// The way to the hosts.
     pub ssh: SshConfig,
     secrets: Secrets,
+    authority: Authority,
     image: AppImage,
     /// Bytes that hosts may ask for.
     pub blobs: Arc<Blobs>,
@@ -71,16 +72,18 @@ impl Operator {
             .with_context(|| format!("write ssh's configuration in {}", access.directory.display()))?;
         let secrets = Secrets::open(&state.join("secrets"))?;
         let (image, blobs) = artifact::app_image(&platform)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        let authority = Authority::open(&secrets, now)?;
         Ok(Self {
             platform: Arc::new(platform),
             lab,
             ssh,
             secrets,
+            authority,
             image,
             blobs: Arc::new(blobs),
             names,
-            now: i64::try_from(now)?,
+            now,
         })
     }
 
@@ -89,6 +92,7 @@ impl Operator {
         Context {
             platform: &self.platform,
             secrets: &self.secrets,
+            authority: &self.authority,
             app_image: &self.image,
             now: self.now,
             names: &self.names,
@@ -119,7 +123,8 @@ impl Operator {
 
 /// Who is at work, as a lock shows it.
 pub fn holder() -> String {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_owned());
+    let user =
+        std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_owned());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{} (process {})", machine.trim(), std::process::id())
 }

@@ -113,7 +113,8 @@ pub fn serve(
     output: impl Write + Send + 'static,
     extension: Extension,
 ) -> Result<(), AgentError> {
-    let heard = Arc::new(Heard { start: Instant::now(), last: AtomicU64::new(0), gone: AtomicBool::new(false) });
+    let heard =
+        Arc::new(Heard { start: Instant::now(), last: AtomicU64::new(0), gone: AtomicBool::new(false) });
     let (sender, incoming) = mpsc::channel();
     let out: Arc<Mutex<Box<dyn Write + Send>>> = Arc::new(Mutex::new(Box::new(output)));
     spawn_reader(input, sender, Arc::clone(&heard));

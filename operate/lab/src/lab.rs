@@ -131,6 +131,18 @@ impl Lab {
         teardown::remove_traces_of_last_lab(progress)
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Names that public DNS would know, with their addresses: nothing outside the lab can be asked for them.
+    #[must_use]
+    pub fn public_names(&self) -> Vec<(Ipv4Addr, String)> {
+        names::public(&self.spec)
+    }
+
     /// What the lab was made from.
     #[must_use]
     pub fn spec(&self) -> &LabSpec {

@@ -40,7 +40,8 @@ async fn step_by_step(
 ) -> Result<Vec<HostOutcome>> {
     let mut total: Vec<HostOutcome> = Vec::new();
     for step in Step::ALL {
-        let failed = |host: &str| total.iter().any(|outcome| outcome.host == host && outcome.failure.is_some());
+        let failed =
+            |host: &str| total.iter().any(|outcome| outcome.host == host && outcome.failure.is_some());
         let resources = operator.resources(step)?.into_iter().filter(|(host, _)| !failed(host)).collect();
         let outcomes = fleet.converge(Mode::Apply, resources, &operator.blobs, progress).await;
         run::absorb(&mut total, outcomes);

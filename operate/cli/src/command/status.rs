@@ -5,9 +5,10 @@ use crate::exit::Exit;
 use crate::operator::{self, Operator};
 use crate::output::style;
 use anyhow::Result;
+use bastide_components::Step;
+use bastide_converge::resource::{Resource, Spec};
 use bastide_platform::Role;
-use bastide_verify::Vantage;
-use bastide_verify::probe::Command;
+use bastide_verify::Field;
 use serde_json::{Value, json};
 
 /// Asks every host what runs on it.
@@ -19,21 +20,16 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
     let mut hosts = Vec::new();
     let mut components = Vec::new();
     let mut release = Value::Null;
-    for host in &platform.hosts {
-        let session = fleet.session(host.name.as_str());
+    for (host, (name, resources)) in platform.hosts.iter().zip(operator.resources(Step::Application)?) {
+        let session = fleet.session(&name);
         hosts.push(json!({
             "host": host.name, "roles": host.roles, "address": host.address,
             "public_address": host.public_address, "os": host.os,
             "reachable": session.is_ok(), "error": session.err().map(|error| error.to_string()),
         }));
-        for software in bastide_components::installed(host) {
-            let command = Command::new(&["dpkg-query", "--show", "--showformat=${Version}", software.package]);
-            let outcome = field.run(&Vantage::host(&host.name), command).await;
-            let version = outcome.ok().filter(|o| o.exit == Some(0)).map(|o| o.stdout);
-            components.push(json!({ "host": host.name, "component": software.component, "version": version }));
-        }
-        if host.has(Role::App) && session_is_open(&fleet, host.name.as_str()) {
-            release = running_release(&field, host.name.as_str()).await;
+        components.extend(versions(&field, &name, &resources).await);
+        if host.has(Role::App) {
+            release = running_release(&field, &name).await;
         }
     }
     let reachable = hosts.iter().all(|host| host["reachable"] == json!(true));
@@ -49,12 +45,35 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
     Ok(if reachable { Exit::Done } else { Exit::Failed })
 }
 
-fn session_is_open(fleet: &bastide_converge::run::Fleet, host: &str) -> bool {
-    fleet.session(host).is_ok()
+/// The version of the first package of every component on a host.
+async fn versions(field: &Field, host: &str, resources: &[Resource]) -> Vec<Value> {
+    let servers: Vec<(&str, &str)> = resources
+        .iter()
+        .filter_map(|resource| match &resource.spec {
+            Spec::Packages(packages) => Some((resource.component.as_str(), packages.names.first()?.as_str())),
+            _ => None,
+        })
+        .collect();
+    let mut argv = vec!["dpkg-query", "--show", "--showformat=${Package} ${Version}\\n"];
+    argv.extend(servers.iter().map(|(_, package)| *package));
+    let shown = field.command(host, &argv).await.map(|outcome| outcome.stdout).unwrap_or_default();
+    let version = |package: &str| {
+        shown
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .find(|(name, _)| *name == package)
+            .map(|(_, v)| v)
+    };
+    servers
+        .iter()
+        .map(|(component, package)| {
+            json!({ "host": host, "component": component, "package": package, "version": version(package) })
+        })
+        .collect()
 }
 
 /// The container that serves: its slot and its image.
-async fn running_release(field: &bastide_verify::Field, host: &str) -> Value {
+async fn running_release(field: &Field, host: &str) -> Value {
     let argv = ["docker", "ps", "--filter", "name=^app-(blue|green)$", "--format", "{{.Names}} {{.Image}}"];
     let outcome = field.command(host, &argv).await;
     let line = outcome.map(|outcome| outcome.stdout).unwrap_or_default();
@@ -68,7 +87,8 @@ fn print(document: &Value) {
     let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
     println!("{} {}", style::heading("url"), text(&document["url"]));
     for host in document["hosts"].as_array().into_iter().flatten() {
-        let state = if host["reachable"] == json!(true) { style::good("reachable") } else { style::error("lost") };
+        let state =
+            if host["reachable"] == json!(true) { style::good("reachable") } else { style::error("lost") };
         println!("{:>10} {:<12} {state}", text(&host["host"]), text(&host["address"]));
         for component in document["components"].as_array().into_iter().flatten() {
             if component["host"] == host["host"] {
@@ -77,6 +97,11 @@ fn print(document: &Value) {
         }
     }
     if !document["release"].is_null() {
-        println!("{} {} ({})", style::heading("release"), text(&document["release"]["image"]), text(&document["release"]["slot"]));
+        println!(
+            "{} {} ({})",
+            style::heading("release"),
+            text(&document["release"]["image"]),
+            text(&document["release"]["slot"])
+        );
     }
 }

@@ -33,7 +33,10 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
     let mut checked = 0;
     for (number, step) in Step::ALL.into_iter().enumerate() {
         let begun = Instant::now();
-        eprintln!("{}", style::heading(&format!("Step {} of {}: {}", number + 1, Step::ALL.len(), step.title())));
+        eprintln!(
+            "{}",
+            style::heading(&format!("Step {} of {}: {}", number + 1, Step::ALL.len(), step.title()))
+        );
         let progress: Arc<dyn Progress> = Arc::new(Hosts::new());
         let resources = operator.resources(step)?;
         let outcomes = fleet.converge(Mode::Apply, resources, &operator.blobs, &progress).await;
@@ -62,7 +65,8 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
     if arguments.json {
         let mut document = summary::apply_json(&totals, seconds);
         document["url"] = json!(operator.platform.url());
-        document["steps"] = timings.iter().map(|(name, seconds)| json!({"step": name, "seconds": seconds})).collect();
+        document["steps"] =
+            timings.iter().map(|(name, seconds)| json!({"step": name, "seconds": seconds})).collect();
         println!("{document}");
         return Ok(Exit::Done);
     }

@@ -6,6 +6,7 @@ use bastide_components::image::{ImageFile, ImageSpec, assemble};
 use bastide_converge::run::Blobs;
 use bastide_platform::Platform;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,8 +28,9 @@ pub fn app_image(platform: &Platform) -> Result<(AppImage, Blobs)> {
         files: vec![ImageFile { path: "/app".to_owned(), mode: 0o755, bytes: binary }],
         entrypoint: vec!["/app".to_owned()],
         user: "10001:10001".to_owned(),
-        env: Vec::new(),
-        labels: vec![("org.opencontainers.image.title".to_owned(), "bastide/app".to_owned())],
+        architecture: architecture(),
+        env: BTreeMap::new(),
+        labels: BTreeMap::from([("org.opencontainers.image.title".to_owned(), "bastide/app".to_owned())]),
     })?;
     let archive: String = Sha256::digest(&image.archive).iter().map(|byte| format!("{byte:02x}")).collect();
     let blobs = Blobs::from([(archive.clone(), Arc::new(image.archive))]);
@@ -38,4 +40,14 @@ pub fn app_image(platform: &Platform) -> Result<(AppImage, Blobs)> {
 fn beside_this_program() -> Result<PathBuf> {
     let program = std::env::current_exe().context("find this program")?;
     Ok(program.with_file_name("app"))
+}
+
+/// The processor in the notation of container images; hosts have the same one as this program.
+fn architecture() -> String {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+    .to_owned()
 }

@@ -44,13 +44,15 @@ pub fn boot(platform: &Platform) -> Result<Lab> {
 
 /// The lab of `platform`, which must be up.
 pub fn existing(platform: &Platform) -> Result<Lab> {
-    Lab::open(&platform.name).with_context(|| format!("the lab `{}` is not up; `bastide up` boots it", platform.name))
+    Lab::open(&platform.name)
+        .with_context(|| format!("the lab `{}` is not up; `bastide up` boots it", platform.name))
 }
 
 /// Fills in the settings that a lab makes itself.
 pub fn complete(platform: &mut Platform, lab: &Lab) -> Result<()> {
     let key = lab.ssh_key().with_extension("pub");
-    let key = std::fs::read_to_string(&key).with_context(|| format!("read the lab's key {}", key.display()))?;
+    let key =
+        std::fs::read_to_string(&key).with_context(|| format!("read the lab's key {}", key.display()))?;
     let settings = &mut platform.settings;
     settings.operator.keys = vec![key.trim().to_owned()];
     settings.operator.addresses = vec![Ipv4Net::from(lab.operator_address())];
@@ -74,6 +76,6 @@ pub fn access(lab: &Lab) -> Access {
 }
 
 /// Names that public DNS would know and a lab's hosts cannot ask for.
-pub fn names(_lab: &Lab) -> BTreeMap<String, Ipv4Addr> {
-    BTreeMap::new()
+pub fn names(lab: &Lab) -> BTreeMap<String, Ipv4Addr> {
+    lab.public_names().into_iter().map(|(address, name)| (name, address)).collect()
 }

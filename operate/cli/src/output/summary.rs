@@ -22,7 +22,8 @@ pub fn plan(outcomes: &[HostOutcome]) -> String {
 
 /// A table with a line a host, and what to do about failures.
 pub fn table(outcomes: &[HostOutcome], verb: &str, next: &str) -> String {
-    let mut text = format!("{:>10} {:>10} {verb:>10} {:>8} {:>9}\n", "host", "resources", "failed", "seconds");
+    let mut text =
+        format!("{:>10} {:>10} {verb:>10} {:>8} {:>9}\n", "host", "resources", "failed", "seconds");
     for outcome in outcomes {
         let count = if verb == "changed" { outcome.changed() } else { outcome.changes.len() };
         let failed = usize::from(outcome.failure.is_some());
@@ -40,7 +41,10 @@ pub fn table(outcomes: &[HostOutcome], verb: &str, next: &str) -> String {
         }
     }
     if outcomes.iter().any(|outcome| outcome.failure.is_some()) {
-        let _ = writeln!(text, "\nLater resources of a failed host were not touched. When the cause is gone, run `{next}` again.");
+        let _ = writeln!(
+            text,
+            "\nLater resources of a failed host were not touched. When the cause is gone, run `{next}` again."
+        );
     }
     text
 }
