@@ -1,8 +1,11 @@
 //! What every host has: its name and its neighbours', a kernel that keeps its secrets, logs that survive.
 
+use crate::probing::{is_container, on_every_host, output, refuted};
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{Command, File, Packages, Resource, Sysctl, Unit};
 use bastide_platform::Host;
+use bastide_verify::{Check, Evidence, Failure};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const NAME: &str = "base";
@@ -87,6 +90,13 @@ impl Component for Base {
         resources.extend([journal, Resource::new(NAME, journald)]);
         Ok(resources)
     }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        on_every_host(context.platform, kernel)
+            .into_iter()
+            .chain(on_every_host(context.platform, journal))
+            .collect()
+    }
 }
 
 fn sysctl(name: &str, values: &[(&str, &str)]) -> Sysctl {
@@ -122,6 +132,55 @@ fn hosts_file(context: &Context<'_>) -> String {
     text
 }
 
+fn kernel(host: &Host) -> Check {
+    let name = host.name.to_string();
+    let claim = "the kernel runs with the hardened settings";
+    Check::new("base/kernel-settings", NAME, Some(&host.name.to_string()), claim, move |field| {
+        let name = name.clone();
+        async move {
+            let container = is_container(&field, &name).await?;
+            let own: &[(&str, &str)] = if container { &[] } else { &KERNEL };
+            let expected: Vec<(&str, &str)> = NETWORK.iter().chain(own).copied().collect();
+            let script = "for key; do echo \"$key=$(cat /proc/sys/$(echo $key | tr . /))\"; done";
+            let keys = expected.iter().map(|(key, _)| *key);
+            let argv: Vec<&str> = ["sh", "-c", script, "sh"].into_iter().chain(keys).collect();
+            let evidence = judge_settings(&expected, &output(&field, &name, &argv).await?)?;
+            let shared =
+                if container { "; a container, the rest of the kernel is its machine's" } else { "" };
+            Ok(format!("{evidence}{shared}"))
+        }
+    })
+}
+
+fn judge_settings(expected: &[(&str, &str)], live: &str) -> Result<Evidence, Failure> {
+    let live: BTreeMap<&str, &str> = live.lines().filter_map(|line| line.split_once('=')).collect();
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter(|(key, value)| live.get(key).map(|live| live.trim()) != Some(value))
+        .map(|(key, value)| {
+            format!("{key} is {:?} and not {value}", live.get(key).copied().unwrap_or_default())
+        })
+        .collect();
+    if wrong.is_empty() {
+        Ok(format!("{} settings as wanted", expected.len()))
+    } else {
+        refuted(wrong.join("; "))
+    }
+}
+
+fn journal(host: &Host) -> Check {
+    let name = host.name.to_string();
+    let claim = "the journal survives a restart";
+    Check::new("base/journal-survives", NAME, Some(&host.name.to_string()), claim, move |field| {
+        let name = name.clone();
+        async move {
+            let script = "ls /var/log/journal/$(cat /etc/machine-id)/system.journal";
+            let file = output(&field, &name, &["sh", "-c", script]).await?;
+            Ok(format!("written to {}", file.trim()))
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +202,15 @@ mod tests {
     #[test]
     fn hardening_leaves_forwarding_to_whoever_forwards() {
         assert!(NETWORK.iter().chain(&KERNEL).all(|(key, _)| !key.contains("forward")));
+    }
+
+    #[test]
+    fn a_setting_that_differs_or_is_missing_is_found() {
+        let expected = [("net.ipv4.tcp_syncookies", "1"), ("net.ipv4.tcp_rfc1337", "1")];
+        let good = "net.ipv4.tcp_syncookies=1\nnet.ipv4.tcp_rfc1337=1\n";
+        assert!(judge_settings(&expected, good).is_ok());
+        assert!(judge_settings(&expected, &good.replace("syncookies=1", "syncookies=0")).is_err());
+        assert!(judge_settings(&expected, "net.ipv4.tcp_syncookies=1\nnet.ipv4.tcp_rfc1337=\n").is_err());
     }
 
     #[test]

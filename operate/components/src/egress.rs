@@ -1,9 +1,14 @@
 //! Egress: the way out of the private network, through the edge and nowhere else.
 
-use crate::{Component, ComponentError, Context, Step};
+use crate::probing::{on_every_host, output, refuted};
+use crate::{Component, ComponentError, Context, Step, bastion};
 use bastide_converge::resource::{Command, File, ForwardRule, Masquerade, Resource, Sysctl, Unit};
 use bastide_platform::{Host, Platform, Role};
-use std::net::Ipv4Addr;
+use bastide_verify::probe::{Addresses, Connect, ListenBriefly, Reach, Visits};
+use bastide_verify::{Check, Evidence, Failure, Vantage};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use tokio::task::JoinSet;
 
 const NAME: &str = "egress";
 const UNIT: &str = "bastide-egress.service";
@@ -34,6 +39,12 @@ impl Component for Egress {
             return Ok(vec![Resource::new(NAME, Sysctl { name: "bastide-egress".to_owned(), values })]);
         }
         Ok(route(context.platform.edge().address))
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        let platform = context.platform;
+        let outside = on_every_host(platform, |host| no_other_way_out(platform, host));
+        outside.into_iter().chain([through_the_edge_alone(platform)]).collect()
     }
 }
 
@@ -84,6 +95,109 @@ pub fn masquerade(platform: &Platform, host: &Host) -> Option<Masquerade> {
     })
 }
 
+/// A port outside [`PORTS`], at which nobody listens by custom.
+const UNUSED: u16 = 4444;
+/// Milliseconds that a listener outside waits for visitors.
+const LEASE_MS: u64 = 3_000;
+
+/// Visits a client on the internet from every private host: it must see the edge's address and no other, and nobody
+/// at a port that egress does not allow.
+fn through_the_edge_alone(platform: &Platform) -> Check {
+    let edge = platform.edge().public_address.map(IpAddr::from);
+    let hosts: Vec<String> = bastion::private_hosts(platform).map(|host| host.name.to_string()).collect();
+    let claim = "private hosts reach the internet through the edge alone, and only at the ports of egress";
+    Check::new("egress/through-the-edge-alone", NAME, None, claim, move |field| {
+        let hosts = hosts.clone();
+        async move {
+            let outside = field.interface_addresses(&Vantage::Internet, Addresses {}).await?;
+            let Some(client) = outside.into_iter().find(|a| a.address.is_ipv4() && a.is_public()) else {
+                let reason = "the client on the internet has no public address that hosts could visit";
+                return Err(Failure::Impossible(reason.to_owned()));
+            };
+            let address = client.address;
+            let awaited = Vec::from_iter(edge);
+            let ports = vec![(443, awaited.clone()), (UNUSED, awaited)];
+            let listener = ListenBriefly { address, ports, lease_ms: LEASE_MS };
+            let mut visits = JoinSet::new();
+            for host in hosts {
+                let field = Arc::clone(&field);
+                visits.spawn(async move {
+                    let targets = vec![(address, 443), (address, UNUSED)];
+                    let connect = Connect { patience_ms: LEASE_MS / 2, ..Connect::to(targets) };
+                    let reached = field.connect_all(&Vantage::host(&host), connect).await;
+                    (host, reached)
+                });
+            }
+            let seen = field.listen_briefly(&Vantage::Internet, listener).await?;
+            for (host, reached) in visits.join_all().await {
+                judge_visit(&host, &reached?)?;
+            }
+            judge_visitors(&seen, edge)
+        }
+    })
+}
+
+fn judge_visit(host: &str, reached: &[Reach]) -> Result<(), Failure> {
+    match reached {
+        [Reach::Open, denied] if *denied != Reach::Open => Ok(()),
+        [Reach::Open, _] => refuted(format!("{host} reached port {UNUSED} of a client on the internet")),
+        [closed, ..] => refuted(format!("{host} found port 443 of a client on the internet {closed}")),
+        [] => refuted(format!("not proven: {host} tried nothing")),
+    }
+}
+
+fn judge_visitors(seen: &Visits, edge: Option<IpAddr>) -> Result<Evidence, Failure> {
+    if let Some((port, reason)) = seen.taken.first() {
+        return Err(Failure::Impossible(format!("the client cannot listen at port {port}: {reason}")));
+    }
+    match seen.visitors.iter().find(|(port, from)| *port == UNUSED || Some(*from) != edge) {
+        Some((port, from)) => refuted(format!("a client on the internet saw {from} at port {port}")),
+        None if seen.visitors.is_empty() => refuted("not proven: nobody came"),
+        None => Ok("a client on the internet saw the edge's address alone, at port 443 alone".to_owned()),
+    }
+}
+
+fn no_other_way_out(platform: &Platform, host: &Host) -> Check {
+    let name = host.name.to_string();
+    let edge = platform.edge().address.to_string();
+    let own = host.public_address.map(IpAddr::from);
+    let is_edge = host.has(Role::Edge);
+    let claim = match own {
+        Some(_) => "it has no public address but its own",
+        None => "it has no public address, and no gateway but the edge",
+    };
+    Check::new("egress/no-other-way-out", NAME, Some(&host.name.to_string()), claim, move |field| {
+        let (name, edge) = (name.clone(), edge.clone());
+        async move {
+            let addresses = field.addresses(&name).await?;
+            if let Some(other) = addresses.iter().find(|a| a.is_public() && Some(a.address) != own) {
+                return refuted(format!("{} has {}", other.interface, other.address));
+            }
+            if is_edge {
+                return Ok("no other public address".to_owned());
+            }
+            let routes = output(&field, &name, &["ip", "-4", "route", "show"]).await?;
+            let routes = routes + &output(&field, &name, &["ip", "-6", "route", "show", "default"]).await?;
+            judge_routes(&routes, &edge)
+        }
+    })
+}
+
+fn judge_routes(routes: &str, edge: &str) -> Result<Evidence, Failure> {
+    let gateway = |route: &str| route.split_once(" via ")?.1.split(' ').next().map(str::to_owned);
+    let foreign = |route: &&str| match gateway(route) {
+        Some(gateway) => gateway != edge,
+        None => route.starts_with("default"),
+    };
+    if let Some(route) = routes.lines().find(foreign) {
+        return refuted(format!("it has the route `{}`", route.trim()));
+    }
+    match routes.lines().find(|route| route.starts_with("default")) {
+        Some(_) => Ok(format!("no public address; every route beyond its network leads to {edge}")),
+        None => refuted("it has no default route"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +231,31 @@ mod tests {
         assert_eq!(masquerade(&fixture.platform, fixture.host("db")), None);
         let masquerade = masquerade(&fixture.platform, fixture.host("edge")).unwrap();
         assert_eq!(masquerade.public_address, "198.51.100.10");
+    }
+
+    #[test]
+    fn another_gateway_is_found() {
+        let good =
+            "default via 10.0.0.10 dev eth0 \n10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.30\n";
+        assert!(judge_routes(good, "10.0.0.10").is_ok());
+        for other in
+            ["default via 10.0.0.1 dev eth0", "default dev ppp0", "9.9.9.0/24 via 10.0.0.20 dev eth0"]
+        {
+            assert!(judge_routes(&format!("{good}{other}\n"), "10.0.0.10").is_err(), "{other}");
+        }
+        assert!(judge_routes("10.0.0.0/24 dev eth0 proto kernel\n", "10.0.0.10").is_err());
+    }
+
+    #[test]
+    fn a_way_out_that_is_too_wide_or_not_the_edges_is_found() {
+        assert!(judge_visit("db", &[Reach::Open, Reach::Dropped]).is_ok());
+        assert!(judge_visit("db", &[Reach::Open, Reach::Open]).is_err());
+        assert!(judge_visit("db", &[Reach::Dropped, Reach::Dropped]).is_err());
+        let edge: IpAddr = "198.51.100.10".parse().unwrap();
+        let visits = |visitors| Visits { visitors, taken: vec![] };
+        assert!(judge_visitors(&visits(vec![(443, edge)]), Some(edge)).is_ok());
+        assert!(judge_visitors(&visits(vec![(443, edge), (UNUSED, edge)]), Some(edge)).is_err());
+        assert!(judge_visitors(&visits(vec![(443, "10.0.0.30".parse().unwrap())]), Some(edge)).is_err());
+        assert!(judge_visitors(&visits(vec![]), Some(edge)).is_err());
     }
 }

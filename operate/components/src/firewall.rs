@@ -1,8 +1,10 @@
 //! The firewall: what the flows say and nothing else, on every host.
 
+use crate::probing::{on_every_host, output, refuted};
 use crate::{Component, ComponentError, Context, Step, egress};
 use bastide_converge::resource::{Firewall as Rules, FirewallRule, Resource};
 use bastide_platform::{Flow, Host, Platform};
+use bastide_verify::{Check, Evidence, Failure};
 
 const NAME: &str = "firewall";
 
@@ -26,6 +28,10 @@ impl Component for Firewall {
         let flows = crate::flows(context.platform);
         Ok(vec![Resource::new(NAME, rules(context.platform, &flows, host)).guarded()])
     }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        on_every_host(context.platform, closed)
+    }
 }
 
 /// The whole firewall of `host` under `flows`.
@@ -41,6 +47,38 @@ fn rules(platform: &Platform, flows: &[Flow], host: &Host) -> Rules {
         incoming: incoming.collect(),
         forward: egress::forward(platform, host),
         masquerade: egress::masquerade(platform, host),
+    }
+}
+
+fn closed(host: &Host) -> Check {
+    let name = host.name.to_string();
+    let claim = "the firewall is up, starts with the host and denies by default";
+    Check::new("firewall/denies-by-default", NAME, Some(&host.name.to_string()), claim, move |field| {
+        let name = name.clone();
+        async move {
+            let status = output(&field, &name, &["ufw", "status", "verbose"]).await?;
+            let mut policies = String::new();
+            for program in ["iptables", "ip6tables"] {
+                policies.push_str(&output(&field, &name, &[program, "-S", "INPUT"]).await?);
+                policies.push_str(&output(&field, &name, &[program, "-S", "FORWARD"]).await?);
+            }
+            judge(&status, &policies)
+        }
+    })
+}
+
+/// Judges what ufw says and what the kernel does, which may differ.
+fn judge(status: &str, policies: &str) -> Result<Evidence, Failure> {
+    if !status.lines().any(|line| line == "Status: active") {
+        return refuted(format!("ufw says `{}`", status.lines().next().unwrap_or_default()));
+    }
+    let policies: Vec<&str> = policies.lines().filter(|line| line.starts_with("-P ")).collect();
+    match policies.iter().find(|policy| !policy.ends_with(" DROP")) {
+        Some(policy) => refuted(format!("the kernel has `{policy}`")),
+        None if policies.len() == 4 => {
+            Ok("ufw active; the kernel drops by default, IPv4 and IPv6".to_owned())
+        }
+        None => refuted(format!("not proven: the kernel has {} policies and not 4", policies.len())),
     }
 }
 
@@ -86,6 +124,16 @@ mod tests {
             let way_in = incoming(&fixture, &flows, host.name.as_str());
             assert!(way_in.iter().any(|rule| rule.contains(" 22/tcp ")), "{}: {way_in:?}", host.name);
         }
+    }
+
+    #[test]
+    fn a_firewall_that_is_down_or_open_is_found() {
+        let closed = "-P INPUT DROP\n-P FORWARD DROP\n-P INPUT DROP\n-P FORWARD DROP\n";
+        let active = "Status: active\nLogging: on (low)\n";
+        assert!(judge(active, closed).is_ok());
+        assert!(judge("Status: inactive\n", closed).is_err());
+        assert!(judge(active, &closed.replacen("INPUT DROP", "INPUT ACCEPT", 1)).is_err());
+        assert!(judge(active, "-P INPUT DROP\n").is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod fixture;
 pub mod image;
 mod openpgp;
 mod paths;
+mod probing;
 mod scram;
 mod secrets;
 mod source;

@@ -1,9 +1,13 @@
 //! sshd: keys only, on every host, with the algorithms that the host's OpenSSH has.
 
+use crate::probing::{on_every_host, refuted, release_in, said, ssh};
+use crate::source::{Floor, Software, floor};
 use crate::{Component, ComponentError, Context, Step, bastion};
 use bastide_converge::resource::{File, Resource, Unit};
 use bastide_platform::OperatingSystem::{self, Debian13, Debian14, Ubuntu2404, Ubuntu2604};
 use bastide_platform::{Endpoint, Host, Platform, Role};
+use bastide_verify::probe::CommandOutcome;
+use bastide_verify::{Check, Evidence, Failure};
 use std::fmt::Write;
 
 const NAME: &str = "sshd";
@@ -36,6 +40,13 @@ impl Component for Sshd {
         let file = Resource::new(NAME, file).guarded();
         let unit = Unit::running("ssh.service").reloaded_by([&file]);
         Ok(vec![file, Resource::new(NAME, unit).guarded()])
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        on_every_host(context.platform, keys_only)
+            .into_iter()
+            .chain(on_every_host(context.platform, recent))
+            .collect()
     }
 }
 
@@ -121,6 +132,58 @@ fn penalty_exemptions(platform: &Platform, host: &Host) -> Option<String> {
     Some(sources.join(","))
 }
 
+fn keys_only(host: &Host) -> Check {
+    let name = host.name.to_string();
+    let claim = "sshd accepts keys and no password";
+    Check::new("sshd/keys-only", NAME, Some(&host.name.to_string()), claim, move |field| {
+        let name = name.clone();
+        async move {
+            // Without a key to show, the client is told what else the server would take.
+            let outcome = ssh(&field, &["-o", "PubkeyAuthentication=no", &name, "true"]).await?;
+            judge_methods(&outcome)
+        }
+    })
+}
+
+fn judge_methods(outcome: &CommandOutcome) -> Result<Evidence, Failure> {
+    if outcome.succeeded() {
+        return refuted("a client without a key was let in");
+    }
+    let methods =
+        outcome.stderr.rsplit_once("Permission denied (").and_then(|(_, rest)| rest.split_once(')'));
+    match methods {
+        Some(("publickey", _)) => Ok("refused a client without a key and offered publickey alone".to_owned()),
+        Some((methods, _)) => refuted(format!("it offers {methods}")),
+        None => refuted(format!("not proven: {}", said(outcome))),
+    }
+}
+
+fn recent(host: &Host) -> Check {
+    let (name, os, port) = (host.name.to_string(), host.os, host.ssh.port.to_string());
+    let claim = "the running sshd is at least the oldest fit version";
+    Check::new("sshd/version", NAME, Some(&host.name.to_string()), claim, move |field| {
+        let (name, port) = (name.clone(), port.clone());
+        async move {
+            let scan = ["ssh-keyscan", "-T", "4", "-t", "ed25519", "-p", &port, "127.0.0.1"];
+            let outcome = field.command(&name, &scan).await?;
+            judge_version(&outcome, &floor(Software::OpenSsh, os))
+        }
+    })
+}
+
+fn judge_version(outcome: &CommandOutcome, floor: &Floor) -> Result<Evidence, Failure> {
+    let said_by_both = format!("{}\n{}", outcome.stdout, outcome.stderr);
+    let banner = said_by_both.split_once("OpenSSH_").map(|(_, rest)| rest.lines().next().unwrap_or(rest));
+    let Some((banner, running)) = banner.and_then(|banner| Some((banner, release_in(banner)?))) else {
+        return refuted(format!("not proven: its banner names no version: {}", said(outcome)));
+    };
+    if floor.allows(running) {
+        Ok(format!("OpenSSH {banner}"))
+    } else {
+        refuted(format!("runs {banner}; {floor}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +224,34 @@ mod tests {
         fixture.platform.hosts[2].ssh.port = 2222;
         let text = configuration(&fixture.platform, fixture.host("db"));
         assert!(text.contains("PermitRootLogin no\n") && text.contains("Port 2222\n"), "{text}");
+    }
+
+    fn outcome(exit: i32, stderr: &str) -> CommandOutcome {
+        CommandOutcome { exit: Some(exit), stdout: String::new(), stderr: stderr.to_owned() }
+    }
+
+    #[test]
+    fn a_server_that_offers_passwords_is_found() {
+        let denied = |methods| outcome(255, &format!("root@10.0.0.30: Permission denied ({methods}).\n"));
+        assert!(judge_methods(&denied("publickey")).is_ok());
+        for methods in ["publickey,password", "publickey,keyboard-interactive", "password"] {
+            let seen = judge_methods(&denied(methods));
+            assert_eq!(seen, Err(Failure::Refuted(format!("it offers {methods}"))));
+        }
+        assert!(judge_methods(&outcome(0, "")).is_err());
+        assert!(judge_methods(&outcome(255, "ssh: connect to host: Connection refused")).is_err());
+    }
+
+    #[test]
+    fn an_old_server_is_found() {
+        let floor = floor(Software::OpenSsh, Debian14);
+        let banner = |banner: &str| outcome(0, &format!("# 127.0.0.1:22 SSH-2.0-{banner}\n"));
+        assert_eq!(
+            judge_version(&banner("OpenSSH_10.6p1 Debian-1"), &floor).unwrap(),
+            "OpenSSH 10.6p1 Debian-1"
+        );
+        assert!(judge_version(&banner("OpenSSH_9.2p1 Debian-2"), &floor).is_err());
+        assert!(judge_version(&banner("dropbear"), &floor).is_err());
     }
 
     #[test]

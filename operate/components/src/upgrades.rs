@@ -1,9 +1,11 @@
 //! Unattended upgrades: security fixes every night, but never of what would restart production by itself.
 
+use crate::probing::{on_every_host, output, refuted};
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{File, Packages, Resource, Unit};
 use bastide_platform::OperatingSystem::{self, Debian13, Debian14, Ubuntu2404, Ubuntu2604};
 use bastide_platform::{Host, Platform};
+use bastide_verify::{Check, Evidence, Failure};
 use std::fmt::Write;
 
 const NAME: &str = "upgrades";
@@ -40,6 +42,10 @@ impl Component for Upgrades {
             .validated_by(&["apt-config", "-c", "{}", "dump"]);
         let timer = Unit::running("apt-daily-upgrade.timer");
         Ok(vec![Resource::new(NAME, package), Resource::new(NAME, file), Resource::new(NAME, timer)])
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        on_every_host(context.platform, as_configured)
     }
 }
 
@@ -84,6 +90,51 @@ pub(crate) fn restart_time(platform: &Platform, host: &Host) -> String {
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
+fn as_configured(host: &Host) -> Check {
+    let name = host.name.to_string();
+    let claim = "security fixes are installed every night, and never of what runs production";
+    Check::new("upgrades/exclusions", NAME, Some(&host.name.to_string()), claim, move |field| {
+        let name = name.clone();
+        async move {
+            let evidence = judge(&output(&field, &name, &["apt-config", "dump"]).await?)?;
+            let timer = field.command(&name, &["systemctl", "is-active", "apt-daily-upgrade.timer"]).await?;
+            if timer.stdout.trim() == "active" {
+                return Ok(evidence);
+            }
+            refuted(format!("apt-daily-upgrade.timer is {}", timer.stdout.trim()))
+        }
+    })
+}
+
+/// Judges what apt and its programs read in the end, whichever files it comes from.
+fn judge(dump: &str) -> Result<Evidence, Failure> {
+    let values = |key: &str| -> Vec<&str> {
+        let prefix = format!("{key} \"");
+        let value = |line: &'_ str| -> Option<usize> { line.starts_with(&prefix).then_some(prefix.len()) };
+        dump.lines()
+            .filter_map(|line| value(line).map(|start| line[start..].trim_end_matches("\";")))
+            .filter(|value| !value.is_empty())
+            .collect()
+    };
+    if values("APT::Periodic::Unattended-Upgrade") != ["1"] {
+        return refuted("unattended upgrades are off");
+    }
+    let excluded = values("Unattended-Upgrade::Package-Blacklist::");
+    let missing: Vec<&str> = EXCLUDED.into_iter().filter(|package| !excluded.contains(package)).collect();
+    if !missing.is_empty() {
+        return refuted(format!("not excluded: {}", missing.join(", ")));
+    }
+    let mut origins = values("Unattended-Upgrade::Origins-Pattern::");
+    origins.extend(values("Unattended-Upgrade::Allowed-Origins::"));
+    if let Some(origin) = origins.iter().find(|origin| !origin.contains("-security")) {
+        return refuted(format!("more than security fixes are installed, from `{origin}`"));
+    }
+    if origins.is_empty() {
+        return refuted("no origin is upgraded from");
+    }
+    Ok(format!("excluded: {}; from {}", excluded.join(", "), origins.join(" and ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +158,27 @@ mod tests {
             }
             assert!(text.contains("-security"), "{os}");
         }
+    }
+
+    #[test]
+    fn what_weakens_the_exclusions_is_found() {
+        let excluded: String = EXCLUDED
+            .iter()
+            .map(|package| format!("Unattended-Upgrade::Package-Blacklist:: \"{package}\";\n"))
+            .collect();
+        let good = format!(
+            "APT::Periodic::Unattended-Upgrade \"1\";\nUnattended-Upgrade::Package-Blacklist \"\";\n{excluded}\
+             Unattended-Upgrade::Origins-Pattern:: \"origin=Debian,codename=${{distro_codename}}-security\";\n"
+        );
+        assert!(judge(&good).unwrap().contains("postgresql"));
+        let seen = |text: String| match judge(&text) {
+            Err(Failure::Refuted(seen)) => seen,
+            other => panic!("{other:?}"),
+        };
+        assert!(seen(good.replace("\"1\"", "\"0\"")).contains("off"));
+        assert!(seen(good.replace(":: \"docker\"", ":: \"podman\"")).contains("docker"));
+        assert!(seen(good.replace("-security", "-updates")).contains("more than security"));
+        assert!(seen(good.replace("Origins-Pattern", "Nothing")).contains("no origin"));
     }
 
     #[test]

@@ -1,0 +1,80 @@
+//! What checks of hosts have in common.
+
+use bastide_platform::{Platform, Version};
+use bastide_verify::probe::{Command, CommandOutcome};
+use bastide_verify::{Check, Failure, Field, Vantage};
+
+/// One check a host.
+pub(crate) fn on_every_host(
+    platform: &Platform,
+    check: impl Fn(&bastide_platform::Host) -> Check,
+) -> Vec<Check> {
+    platform.hosts.iter().map(check).collect()
+}
+
+/// The claim is refuted by what was seen.
+pub(crate) fn refuted<T>(seen: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Refuted(seen.into()))
+}
+
+/// What a program prints on a host, where it must succeed.
+pub(crate) async fn output(field: &Field, host: &str, argv: &[&str]) -> Result<String, Failure> {
+    let outcome = field.command(host, argv).await?;
+    if outcome.succeeded() {
+        return Ok(outcome.stdout);
+    }
+    refuted(format!("`{}` failed on {host}: {}", argv.join(" "), said(&outcome)))
+}
+
+/// Runs `ssh` on the operator's machine, over a connection of its own, with the operator's configuration.
+pub(crate) async fn ssh(field: &Field, arguments: &[&str]) -> Result<CommandOutcome, Failure> {
+    let Some(config) = field.ssh_config.as_ref().and_then(|path| path.to_str()) else {
+        return Err(Failure::Impossible("the operator's OpenSSH configuration is not at hand".to_owned()));
+    };
+    let fresh = ["ssh", "-F", config, "-o", "ControlMaster=no", "-o", "ControlPath=none"];
+    let mut command = Command::new(&[&fresh, arguments].concat());
+    command.timeout_ms = 8_000;
+    Ok(field.run(&Vantage::Operator, command).await?)
+}
+
+/// Whether a host is a container, which shares its machine's kernel and clock.
+pub(crate) async fn is_container(field: &Field, host: &str) -> Result<bool, Failure> {
+    Ok(field.command(host, &["systemd-detect-virt", "--container", "--quiet"]).await?.succeeded())
+}
+
+/// What a program said, in one line.
+pub(crate) fn said(outcome: &CommandOutcome) -> String {
+    let text = [outcome.stderr.trim(), outcome.stdout.trim()].into_iter().find(|text| !text.is_empty());
+    let line = text.and_then(|text| text.lines().last()).unwrap_or("nothing");
+    match outcome.exit {
+        Some(code) => format!("{line} (exit {code})"),
+        None => format!("{line} (killed)"),
+    }
+}
+
+/// The first release number in `text`, such as `10.6` in `OpenSSH_10.6p1`.
+pub(crate) fn release_in(text: &str) -> Option<Version> {
+    let start = text.find(|c: char| c.is_ascii_digit())?;
+    let number = &text[start..];
+    let end = number.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(number.len());
+    Version::parse(number[..end].trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release_in;
+    use bastide_platform::Version;
+
+    #[test]
+    fn finds_the_release_in_what_servers_say() {
+        for (text, release) in [
+            ("OpenSSH_10.6p1 Debian-1", Version::new(10, 6, 0)),
+            ("v2.11.4 h1:abc", Version::new(2, 11, 4)),
+            ("PgBouncer 1.26.1", Version::new(1, 26, 1)),
+            ("18.6 (Debian 18.6-3)", Version::new(18, 6, 0)),
+        ] {
+            assert_eq!(release_in(text), Some(release), "{text}");
+        }
+        assert_eq!(release_in("no number"), None);
+    }
+}
