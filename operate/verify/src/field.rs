@@ -6,11 +6,13 @@ use crate::probe::{
     ListenBriefly, Listening, Postgres, PostgresSession, Probe, Reach, Scan, Scanned, Socket, Tls,
     TlsSession, Trust, Udp, UdpReach, Valkey, ValkeySession, Visits,
 };
+use crate::reachability::{Traffic, survey};
 use bastide_platform::{Allowed, Flow, Platform};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 
 /// How the platform's public name is reached.
 #[derive(Debug, Clone)]
@@ -37,6 +39,7 @@ pub struct Field {
     pub ssh_config: Option<PathBuf>,
     places: BTreeMap<Vantage, Arc<dyn Place>>,
     absent: BTreeMap<Vantage, String>,
+    traffic: OnceCell<Arc<Traffic>>,
 }
 
 impl Field {
@@ -51,6 +54,7 @@ impl Field {
             ssh_config: None,
             places: BTreeMap::new(),
             absent: BTreeMap::new(),
+            traffic: OnceCell::new(),
         }
     }
 
@@ -73,6 +77,16 @@ impl Field {
     /// Places that checks can probe from.
     pub fn vantages(&self) -> impl Iterator<Item = &Vantage> {
         self.places.keys()
+    }
+
+    /// Measures all traffic between the places, once; everybody who asks gets the same answer.
+    pub async fn traffic(&self) -> Arc<Traffic> {
+        self.traffic.get_or_init(|| async { Arc::new(survey(self).await) }).await.clone()
+    }
+
+    /// The traffic as measured, if any check has asked for it.
+    pub fn measured_traffic(&self) -> Option<Arc<Traffic>> {
+        self.traffic.get().cloned()
     }
 
     /// Makes `probe` at `vantage`.

@@ -19,6 +19,7 @@ mod check;
 mod field;
 mod place;
 pub mod probe;
+pub mod reachability;
 
 pub use check::{Check, Evidence, Failure, Run};
 pub use field::{Field, Front};
