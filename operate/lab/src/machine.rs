@@ -107,7 +107,8 @@ impl Machine<'_> {
         let errors = log.try_clone().map_err(file_error("open", &self.log()))?;
         let mut command = Command::new("setsid");
         command
-            .args(["unshare", "--mount", "--propagation", "private", "sh", "-c", START_SCRIPT, "start.sh"])
+            .args(["--fork", "unshare", "--mount", "--propagation", "private"])
+            .args(["sh", "-c", START_SCRIPT, "start.sh"])
             .args([&identity.marker, &identity.cgroup, &identity.namespace])
             .args([
                 self.image.path(),
@@ -123,10 +124,18 @@ impl Machine<'_> {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
-        command
-            .spawn()
-            .map(drop)
-            .map_err(|error| not_started(&format!("start {}", self.name), &command, &error))
+        // It forks and ends, so that the machine is nobody's child: whoever brings a lab up may live on without it.
+        let attempted = format!("start {}", self.name);
+        let status = command.status().map_err(|error| not_started(&attempted, &command, &error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(LabError::Command {
+            attempted,
+            command: "setsid --fork unshare".to_owned(),
+            outcome: format!("failed with {status}"),
+            output: last_lines(&fs::read_to_string(self.log()).unwrap_or_default()),
+        })
     }
 
     /// Waits until the machine's first process runs, and returns its number.

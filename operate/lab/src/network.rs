@@ -42,6 +42,15 @@ pub(crate) struct Place {
     pub(crate) default_route: Ipv4Addr,
 }
 
+impl Link {
+    /// Hardware address of the interface: the same after each start, as a server's is, so that its neighbours still know
+    /// it. Of the range for local use.
+    fn hardware_address(&self) -> String {
+        let [a, b, c, d] = self.addresses.first().map_or([0; 4], |network| network.addr().octets());
+        format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    }
+}
+
 impl Segment {
     const ALL: [Self; 2] = [Self::Internet, Self::Private];
 
@@ -165,11 +174,7 @@ pub(crate) fn remove_namespace(namespace: &str) -> Result<()> {
 
 /// Removes the machine's interface in the lab's internet.
 pub(crate) fn remove_operator_interface(lab: &str) -> Result<()> {
-    let interface = operator_interface(lab);
-    if has_interface(None, &interface) {
-        run("remove the operator's interface", "ip", &["link", "delete", &interface])?;
-    }
-    Ok(())
+    remove_interface(None, &operator_interface(lab))
 }
 
 /// Largest packet that also passes the machine's uplink.
@@ -255,10 +260,12 @@ fn ensure_operator_interface(spec: &LabSpec, mtu: u32) -> Result<()> {
 fn ensure_cable(spec: &LabSpec, place: &str, link: &Link, port: &str, mtu: u32) -> Result<()> {
     let segment = namespace(&spec.name, link.segment.name());
     if !has_interface(Some(place), link.interface) {
+        // The place's earlier cable may still be in the bridge.
+        remove_interface(Some(&segment), port)?;
         let mtu = mtu.to_string();
         #[rustfmt::skip]
         run("lay a cable of the lab's network", "ip", &[
-            "link", "add", "name", link.interface, "netns", place, "mtu", &mtu,
+            "link", "add", "name", link.interface, "address", &link.hardware_address(), "netns", place, "mtu", &mtu,
             "type", "veth", "peer", "name", port, "netns", &segment, "mtu", &mtu,
         ])?;
     }
@@ -292,6 +299,20 @@ fn disable_ipv6(namespace: Option<&str>, scope: &str) -> Result<()> {
         Some(name) => run(attempted, "ip", &[&["netns", "exec", name], shell.as_slice()].concat()),
     }
     .map(drop)
+}
+
+/// Removes an interface and the far end of its cable; that there is none is no error. The kernel removes the cables of
+/// a namespace that is gone a while after it, so that one may vanish meanwhile.
+fn remove_interface(namespace: Option<&str>, interface: &str) -> Result<()> {
+    let namespace_option = namespace.map_or(Vec::new(), |name| vec!["-n", name]);
+    let delete = [namespace_option.as_slice(), &["link", "delete", interface]].concat();
+    if !has_interface(namespace, interface) {
+        return Ok(());
+    }
+    match run("remove a network interface", "ip", &delete) {
+        Err(_) if !has_interface(namespace, interface) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 fn has_interface(namespace: Option<&str>, interface: &str) -> bool {

@@ -22,6 +22,10 @@ for group in /sys/fs/cgroup /sys/fs/cgroup/bastide "${cgroup%/*}" "$cgroup"; do
 	done
 done
 
+# What systemd-nspawn notes of its machines goes with this one.
+mkdir -p /run/systemd/nspawn
+mount -t tmpfs -o mode=0755 tmpfs /run/systemd/nspawn
+
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$upper,workdir=$work" "$root"
 
 while :; do

@@ -36,10 +36,10 @@ pub(crate) fn remove(spec: &LabSpec, progress: &dyn Fn(&str)) -> Result<()> {
         names::withdraw(lab)?;
         uplink::close(lab)?;
     }
+    network::remove_operator_interface(lab)?;
     for namespace in network::namespaces(spec) {
         network::remove_namespace(&namespace)?;
     }
-    network::remove_operator_interface(lab)?;
     remove_cgroups(&format!("bastide/{lab}"))?;
     paths::remove(&paths::transient(lab))?;
     remove_directory_of(lab)
@@ -56,7 +56,13 @@ pub(crate) fn remove_traces_of_last_lab(progress: &dyn Fn(&str)) -> Result<()> {
     remove_cgroups("bastide")?;
     lock.remove()?;
     let transient = Path::new(paths::TRANSIENT);
-    paths::remove_if_empty(&[transient.join("labs"), paths::locks(), transient.to_owned(), paths::labs()]);
+    paths::remove_if_empty(&[
+        "/run/systemd/nspawn".into(),
+        transient.join("labs"),
+        paths::locks(),
+        transient.to_owned(),
+        paths::labs(),
+    ]);
     Ok(())
 }
 

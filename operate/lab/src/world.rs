@@ -214,6 +214,7 @@ fn proxy(spec: &LabSpec, port: u16, scheme: &str) -> Value {
         "trusted_proxies": ["0.0.0.0/0"],
         "headers": {
             "request": {"set": {
+                "Host": ["{http.request.hostport}"],
                 "Cf-Connecting-Ip": ["{http.request.remote.host}"],
                 "Cf-Ray": ["{http.request.uuid}"],
                 "Cf-Visitor": [format!("\\{{\"scheme\":\"{scheme}\"\\}}")],
