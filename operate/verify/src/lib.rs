@@ -17,10 +17,16 @@
 
 mod check;
 mod field;
+#[cfg(test)]
+mod fixture;
 mod place;
 pub mod probe;
 pub mod reachability;
+mod report;
+mod runner;
 
 pub use check::{Check, Evidence, Failure, Run};
 pub use field::{Field, Front};
 pub use place::{BoxFuture, Place, ProbeError, Vantage};
+pub use report::{CheckResult, Report, Status};
+pub use runner::{Limits, run};
