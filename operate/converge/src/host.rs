@@ -2,7 +2,7 @@
 
 use crate::facts::Facts;
 use crate::files::Ownership;
-use crate::resource::{Resource, ResourceError, ResourceId, Spec};
+use crate::resource::{Resource, ResourceError, ResourceId, Spec, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ pub struct Host {
     fetch_blob: FetchBlob,
     root: PathBuf,
     traces: BTreeMap<ResourceId, Vec<PathBuf>>,
+    dependents: BTreeMap<ResourceId, Vec<Unit>>,
     /// Reads that many resources need, kept until a change may have made them old.
     pub facts: crate::facts::Facts,
     /// Fingerprints of the resources observed so far, in the state that they have now.
@@ -40,6 +41,7 @@ impl Host {
             fetch_blob,
             root: root.to_owned(),
             traces: BTreeMap::new(),
+            dependents: BTreeMap::new(),
             facts: Facts::at(root),
             fingerprints: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -51,6 +53,9 @@ impl Host {
         for resource in resources {
             if let Spec::Unit(unit) = &resource.spec {
                 self.facts.expect_units([unit.name.as_str()]);
+                for id in unit.restart_on.iter().chain(&unit.reload_on) {
+                    self.dependents.entry(id.clone()).or_default().push(unit.clone());
+                }
             }
             self.traces.insert(resource.id(), resource.spec.manage().traces());
         }
@@ -58,7 +63,11 @@ impl Host {
 
     /// Remembers that a resource was changed, and forgets the facts that this made old.
     pub fn note_change(&mut self, resource: &Resource) {
-        self.changed.insert(resource.id());
+        let id = resource.id();
+        for unit in self.dependents.get(&id).into_iter().flatten() {
+            unit.forget(self, &id);
+        }
+        self.changed.insert(id);
         match &resource.spec {
             Spec::Packages(_) | Spec::Command(_) => self.facts.forget_all(),
             Spec::User(_) => self.facts.forget_accounts(),

@@ -266,6 +266,24 @@ impl Unit {
         serde_json::from_slice(&std::fs::read(self.memory(host)).ok()?).ok()
     }
 
+    /// Forgets what the unit was started with of one resource that has just been changed.
+    ///
+    /// Its content may be what is remembered, and still not what runs: somebody edited it and reloaded the unit.
+    pub(crate) fn forget(&self, host: &Host, id: &ResourceId) {
+        let Some(mut memory) = self.recall(host) else { return };
+        if memory.remove(id).is_none() {
+            return;
+        }
+        let path = self.memory(host);
+        let written = serde_json::to_vec_pretty(&memory)
+            .ok()
+            .and_then(|text| files::replace(&path, &text, Ownership::root(0o600)).ok());
+        if written.is_none() {
+            // With nothing remembered the unit counts as started with something older.
+            let _gone = std::fs::remove_file(path);
+        }
+    }
+
     fn remember(&self, host: &Host) -> Result<(), ResourceError> {
         let dependencies = self.restart_on.iter().chain(&self.reload_on);
         let known: BTreeMap<&ResourceId, &String> =

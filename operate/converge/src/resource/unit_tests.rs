@@ -144,3 +144,16 @@ fn a_dependency_that_was_never_observed_is_an_error() {
     let unit = Unit { restart_on: vec![ResourceId::new("file", "/nowhere")], ..Unit::running(NAME) };
     assert!(unit.observe(&mut scratch.host).unwrap_err().to_string().contains("file /nowhere"));
 }
+
+#[test]
+fn a_change_back_to_what_was_remembered_needs_a_restart() {
+    let mut scratch = Scratch::new();
+    let (unit, _) = dependent(&mut scratch);
+    remember(&scratch, &unit);
+    let file = Resource::new("edge", File::new("/etc/caddy/Caddyfile", ":80").owned_by("me", "us", 0o644));
+    let resources = [file, Resource::new("edge", unit.clone())];
+    scratch.host.prepare(&resources);
+    assert_eq!(found(&mut scratch, &unit, active()), None);
+    scratch.host.note_change(&resources[0]);
+    assert!(found(&mut scratch, &unit, active()).unwrap().starts_with("restart"));
+}
