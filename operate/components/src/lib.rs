@@ -3,18 +3,25 @@
 //! A component says what it puts on a host, who may reach it, and what must be true of it. Adding one is adding a
 //! file and a line in [`all`].
 
+mod app;
 mod authority;
 mod base;
 mod bastion;
+mod caddy;
 mod clock;
+mod cloudflare;
 mod context;
+mod docker;
 mod egress;
+mod fail2ban;
 mod firewall;
 #[cfg(test)]
 mod fixture;
 pub mod image;
 mod openpgp;
 mod paths;
+mod pgbouncer;
+mod postgres;
 mod probing;
 mod scram;
 mod secrets;
@@ -22,6 +29,7 @@ mod source;
 mod sshd;
 mod trust;
 mod upgrades;
+mod valkey;
 
 pub use authority::{Authority, LEAF_LIFETIME, Leaf, Wanted};
 pub use context::{AppImage, Context};
@@ -123,6 +131,14 @@ pub fn all() -> Vec<&'static dyn Component> {
         &bastion::Bastion,
         &sshd::Sshd,
         &firewall::Firewall,
+        &postgres::Postgres,
+        &pgbouncer::PgBouncer,
+        &valkey::Valkey,
+        &docker::Docker,
+        &app::App,
+        &cloudflare::Cloudflare,
+        &caddy::Caddy,
+        &fail2ban::Fail2ban,
     ]
 }
 

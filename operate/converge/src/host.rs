@@ -57,6 +57,9 @@ impl Host {
                     self.dependents.entry(id.clone()).or_default().push(unit.clone());
                 }
             }
+            if let Spec::Slots(slots) = &resource.spec {
+                self.facts.expect_units(slots.units().iter().map(String::as_str));
+            }
             self.traces.insert(resource.id(), resource.spec.manage().traces());
         }
     }

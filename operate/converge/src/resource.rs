@@ -13,6 +13,7 @@ mod file;
 mod firewall;
 mod package;
 mod postgres;
+mod slots;
 mod sysctl;
 mod unit;
 mod user;
@@ -29,6 +30,7 @@ pub use file::{Content, File};
 pub use firewall::{Firewall, FirewallRule, ForwardRule, Masquerade};
 pub use package::Packages;
 pub use postgres::{PostgresDatabase, PostgresExtension, PostgresObject, PostgresRole, PostgresSettings};
+pub use slots::{Slot, Slots};
 pub use sysctl::Sysctl;
 pub use unit::Unit;
 pub use user::User;
@@ -218,6 +220,7 @@ kinds!(
     User,
     Sysctl,
     Unit,
+    Slots,
     Firewall,
     PostgresRole,
     PostgresDatabase,

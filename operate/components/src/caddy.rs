@@ -1,0 +1,346 @@
+//! Caddy: the one door. TLS for the public name, who the client is, who is banned, and the application behind it.
+
+use crate::app::SLOTS;
+use crate::cloudflare::{self, CLIENT_HEADER, ORIGIN_PULL_AUTHORITY};
+use crate::fail2ban::{BANS, JAILS};
+use crate::paths::AUTHORITY;
+use crate::source::{self, Software};
+use crate::{Component, ComponentError, Context, Step};
+use bastide_converge::resource::{Directory, File, Resource, Sysctl, Unit};
+use bastide_platform::{Challenge, Endpoint, Flow, Host, Platform, Port, Role};
+use std::path::Path;
+
+/// The access log: one JSON object a request.
+pub const ACCESS_LOG: &str = "/var/log/caddy/access.log";
+/// The administration socket.
+pub const ADMIN_SOCKET: &str = "/run/caddy/admin.sock";
+
+const NAME: &str = "caddy";
+const ACME_ROOT: &str = "/etc/bastide/acme-root.pem";
+
+/// The component.
+pub struct Caddy;
+
+impl Component for Caddy {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn step(&self) -> Step {
+        Step::Application
+    }
+
+    fn placed_on(&self, host: &Host) -> bool {
+        host.has(Role::Edge)
+    }
+
+    fn flows(&self, platform: &Platform) -> Vec<Flow> {
+        let edge = || Endpoint::Role(Role::Edge);
+        let flow = |port, purpose| Flow::new(cloudflare::visitors(platform), edge(), port, purpose);
+        let mut flows = vec![
+            flow(Port::tcp(80), "HTTP: redirect, and the ACME challenge"),
+            flow(Port::tcp(443), "HTTPS"),
+        ];
+        if !cloudflare::in_front(platform) {
+            flows.push(flow(Port::udp(443), "HTTP/3"));
+        }
+        flows
+    }
+
+    fn resources(&self, context: &Context<'_>, host: &Host) -> Result<Vec<Resource>, ComponentError> {
+        let platform = context.platform;
+        check_challenge(platform, host)?;
+        let source = source::source(Software::Caddy, host.os)
+            .map_err(|error| ComponentError::new(NAME, host, &error))?;
+        let mut resources = source.resources(NAME);
+        let logs = "/var/log/caddy".to_owned();
+        let logs = Directory { path: logs, owner: NAME.into(), group: NAME.into(), mode: 0o750 };
+        resources.push(Resource::new(NAME, logs));
+        for path in [BANS.to_owned()].into_iter().chain(JAILS.map(|jail| format!("{BANS}/{jail}"))) {
+            let directory = Directory { path, owner: "root".into(), group: NAME.into(), mode: 0o750 };
+            resources.push(Resource::new(NAME, directory));
+        }
+        if let Some(root) = &platform.settings.acme.root {
+            let content = read_pem(NAME, platform, host, root)?;
+            resources.push(Resource::new(NAME, File::new(ACME_ROOT, content)));
+        }
+        if !cloudflare::in_front(platform) {
+            // QUIC's own advice; Caddy could raise its buffers itself only as an administrator of the network.
+            let values = ["net.core.rmem_max", "net.core.wmem_max"];
+            let values = values.map(|key| (key.to_owned(), "7500000".to_owned())).into();
+            resources.push(Resource::new(NAME, Sysctl { name: NAME.to_owned(), values }));
+        }
+        let drop_in = Resource::new(NAME, drop_in());
+        let caddyfile = Resource::new(NAME, caddyfile(platform));
+        let unit = Unit::running("caddy.service").restarted_by([&drop_in]).reloaded_by([&caddyfile]);
+        resources.extend([drop_in, caddyfile, Resource::new(NAME, unit)]);
+        Ok(resources)
+    }
+}
+
+/// Reads a certificate that the platform file names.
+pub fn read_pem(
+    component: &'static str,
+    platform: &Platform,
+    host: &Host,
+    path: &Path,
+) -> Result<String, ComponentError> {
+    let path = platform.resolve(path);
+    let failed = |reason: String| ComponentError::new(component, host, &reason);
+    let content = std::fs::read_to_string(&path)
+        .map_err(|error| failed(format!("read the certificate {}: {error}", path.display())))?;
+    if content.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(content)
+    } else {
+        Err(failed(format!("{} holds no certificate in PEM", path.display())))
+    }
+}
+
+/// A record in DNS is made through a provider's module, and no package of Caddy has one.
+fn check_challenge(platform: &Platform, host: &Host) -> Result<(), ComponentError> {
+    let acme = &platform.settings.acme;
+    let wildcard = acme.names.iter().find(|name| name.starts_with("*."));
+    let reason = match (acme.challenge, wildcard) {
+        (Challenge::Http01, None) => return Ok(()),
+        (Challenge::Dns01, _) => {
+            "acme.challenge = \"dns-01\" needs a module for your DNS provider".to_owned()
+        }
+        (Challenge::Http01, Some(name)) => format!("a certificate for {name} needs the challenge dns-01"),
+    };
+    let reason = format!(
+        "{reason}, and the packages of Caddy have no such module; use http-01 and name every host in acme.names"
+    );
+    Err(ComponentError::new(NAME, host, &reason))
+}
+
+/// The whole configuration; validated as the user that will run it, so that no file becomes another user's.
+fn caddyfile(platform: &Platform) -> File {
+    let content = [
+        global(platform),
+        redirect(platform),
+        SNIPPETS.replace("{{JAILS}}", &JAILS.map(|jail| format!("/{jail}/{{client_ip}}")).join(" ")),
+        site(platform),
+    ]
+    .join("\n");
+    File::new("/etc/caddy/Caddyfile", content).validated_by(&[
+        "runuser",
+        "-u",
+        NAME,
+        "--",
+        "env",
+        "HOME=/var/lib/caddy",
+        "caddy",
+        "validate",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        "{}",
+    ])
+}
+
+fn global(platform: &Platform) -> String {
+    let acme = &platform.settings.acme;
+    let email = acme.email.as_ref().map(|email| format!("\temail {email}\n")).unwrap_or_default();
+    let servers = if cloudflare::in_front(platform) {
+        let ranges: Vec<String> = platform.sources(&Endpoint::Cdn).iter().map(ToString::to_string).collect();
+        format!(
+            "\t\tprotocols h1 h2\n\
+             \t\ttrusted_proxies static {}\n\
+             \t\ttrusted_proxies_strict\n\
+             \t\tclient_ip_headers {CLIENT_HEADER}\n",
+            ranges.join(" ")
+        )
+    } else {
+        "\t\tprotocols h1 h2 h3\n".to_owned()
+    };
+    format!(
+        "\
+{{
+	admin unix/{ADMIN_SOCKET}
+{email}	auto_https disable_redirects
+	grace_period 20s
+	log {{
+		# The slot that rests is asked every two seconds, and never answers.
+		exclude http.handlers.reverse_proxy.health_checker.active
+	}}
+	servers {{
+{servers}		strict_sni_host on
+		max_header_size 32KB
+		timeouts {{
+			read_header 10s
+			read_body 1m
+			idle 20m
+		}}
+	}}
+}}
+"
+    )
+}
+
+fn names(platform: &Platform, scheme: &str) -> String {
+    platform.public_names().iter().map(|name| format!("{scheme}{name}")).collect::<Vec<_>>().join(", ")
+}
+
+fn redirect(platform: &Platform) -> String {
+    format!(
+        "\
+{} {{
+	redir https://{{host}}{{uri}} 308
+}}
+
+# Nobody asks this host for another name by mistake.
+http:// {{
+	abort
+}}
+",
+        names(platform, "http://")
+    )
+}
+
+/// What holds for answers of the application and for errors alike.
+const SNIPPETS: &str = "\
+(promises) {
+	header {
+		Strict-Transport-Security \"max-age=31536000; includeSubDomains\"
+		X-Content-Type-Options nosniff
+		?X-Frame-Options DENY
+		?Referrer-Policy strict-origin-when-cross-origin
+		?Cross-Origin-Opener-Policy same-origin
+		?Permissions-Policy \"camera=(), geolocation=(), microphone=()\"
+		-Server
+		-Via
+		defer
+	}
+}
+
+# A ban is a file named by the client's address: it acts with the next request, and no reload closes a connection.
+(bans) {
+	@banned file {
+		root /var/lib/bastide/bans
+		try_files {{JAILS}}
+	}
+	log_append @banned ban yes
+	handle @banned {
+		error 403
+	}
+}
+";
+
+fn site(platform: &Platform) -> String {
+    let upstreams: Vec<String> = platform
+        .hosts_with(Role::App)
+        .flat_map(|app| SLOTS.map(|(_, port, _)| format!("https://{}:{port}", app.address)))
+        .collect();
+    // One host has one active slot, and the first healthy is it; several hosts share the work.
+    let policy = if upstreams.len() == SLOTS.len() { "first" } else { "least_conn" };
+    format!(
+        "\
+{names} {{
+{tls}
+	log access {{
+		output file {ACCESS_LOG} {{
+			mode 0640
+			roll_size 50MiB
+			roll_keep 5
+			roll_keep_for 720h
+		}}
+		format json
+	}}
+	import promises
+	import bans
+
+	@unnamed not header X-Request-Id *
+	request_header @unnamed X-Request-Id {{http.request.uuid}}
+	encode zstd gzip
+
+	handle {{
+		request_body {{
+			max_size 10MB
+		}}
+		reverse_proxy {upstreams} {{
+			lb_policy {policy}
+			lb_try_duration 5s
+			lb_try_interval 100ms
+			health_uri /readyz
+			health_interval 2s
+			health_timeout 3s
+			fail_duration 2s
+			flush_interval -1
+			stream_close_delay 5m
+			header_up X-Forwarded-For {{client_ip}}
+			transport http {{
+				tls_trust_pool file {AUTHORITY}
+				dial_timeout 1s
+				response_header_timeout 60s
+			}}
+		}}
+	}}
+
+	handle_errors {{
+		import promises
+		header Content-Type application/problem+json
+		respond `{{\"type\":\"about:blank\",\"title\":\"{{err.status_text}}\",\"status\":{{err.status_code}}}}`
+	}}
+}}
+",
+        names = names(platform, "https://"),
+        tls = tls(platform),
+        upstreams = upstreams.join(" "),
+    )
+}
+
+/// Who signs the certificate, and who may connect at all.
+fn tls(platform: &Platform) -> String {
+    let acme = &platform.settings.acme;
+    let mut lines = vec!["\ttls {".to_owned(), "\t\tissuer acme {".to_owned()];
+    lines.push(format!("\t\t\tdir {}", acme.directory));
+    if acme.root.is_some() {
+        lines.push(format!("\t\t\ttrusted_roots {ACME_ROOT}"));
+    }
+    if cloudflare::in_front(platform) {
+        lines.push("\t\t\tdisable_tlsalpn_challenge".to_owned());
+    }
+    lines.push("\t\t}".to_owned());
+    if cloudflare::in_front(platform) {
+        lines.push("\t\tclient_auth {".to_owned());
+        lines.push("\t\t\tmode require_and_verify".to_owned());
+        lines.push(format!("\t\t\ttrust_pool file {ORIGIN_PULL_AUTHORITY}"));
+        lines.push("\t\t}".to_owned());
+    }
+    lines.push("\t}".to_owned());
+    lines.join("\n")
+}
+
+fn drop_in() -> File {
+    let content = "\
+[Service]
+RuntimeDirectory=caddy
+RuntimeDirectoryMode=0750
+TimeoutStopSec=30
+Restart=on-failure
+RestartSec=1
+AmbientCapabilities=
+AmbientCapabilities=CAP_NET_BIND_SERVICE
+CapabilityBoundingSet=CAP_NET_BIND_SERVICE
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+NoNewPrivileges=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectSystem=strict
+ReadWritePaths=/var/lib/caddy /var/log/caddy
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+";
+    File::new("/etc/systemd/system/caddy.service.d/bastide.conf", content)
+}

@@ -1,0 +1,253 @@
+//! What the components put on the hosts, compared with what a person has read and agreed to.
+//!
+//! `RENDER=1 cargo test -p bastide-components --test rendering` writes `tests/rendered` anew; read the difference.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
+
+use bastide_components::{AppImage, Authority, Context, Secrets, Step, resources};
+use bastide_converge::resource::{Content, File, Resource, Spec};
+use bastide_platform::{CdnProvider, Host, Platform};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const NOW: i64 = 1_795_000_000;
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+
+/// The lab's platform file, or a part of it replaced.
+fn platform(directory: &Path, replace: &[(&str, &str)]) -> Platform {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../platform.toml");
+    let mut text = std::fs::read_to_string(file).unwrap();
+    for (from, to) in replace {
+        assert!(text.contains(from), "platform.toml has no {from:?}");
+        text = text.replace(from, to);
+    }
+    let path = directory.join("platform.toml");
+    std::fs::write(directory.join("authority.pem"), PEM).unwrap();
+    std::fs::write(directory.join("token"), "a-token\n").unwrap();
+    let mut platform = Platform::parse(&text, &path).unwrap_or_else(|error| panic!("{error}"));
+    // A lab makes these itself.
+    platform.settings.cdn.origin_pull_authority = Some("authority.pem".into());
+    platform.settings.acme.root = Some("authority.pem".into());
+    platform.settings.acme.directory = "https://acme.test:14000/dir".to_owned();
+    platform
+}
+
+struct Rendered {
+    by_host: BTreeMap<String, Vec<Resource>>,
+}
+
+fn render(directory: &Path, platform: &Platform) -> Rendered {
+    let secrets = Secrets::open(&directory.join("secrets")).unwrap();
+    let authority = Authority::open(&secrets, NOW).unwrap();
+    let app_image = AppImage {
+        reference: "bastide/app:3f1c".to_owned(),
+        id: "sha256:3f1c".to_owned(),
+        archive: "3f1c".to_owned(),
+    };
+    let names = BTreeMap::new();
+    let context = Context {
+        platform,
+        secrets: &secrets,
+        authority: &authority,
+        app_image: &app_image,
+        now: NOW,
+        names: &names,
+    };
+    let of =
+        |host: &Host| resources(&context, host, Step::Application).unwrap_or_else(|error| panic!("{error}"));
+    Rendered { by_host: platform.hosts.iter().map(|host| (host.name.to_string(), of(host))).collect() }
+}
+
+impl Rendered {
+    fn files(&self, host: &str) -> impl Iterator<Item = &File> {
+        self.by_host[host].iter().filter_map(|resource| match &resource.spec {
+            Spec::File(file) => Some(file),
+            _ => None,
+        })
+    }
+
+    fn text(&self, host: &str, path: &str) -> &str {
+        let file = self.files(host).find(|file| file.path == path);
+        match &file.unwrap_or_else(|| panic!("{host} gets no {path}")).content {
+            Content::Text(text) => text,
+            Content::Blob(_) => panic!("{path} is no text"),
+        }
+    }
+}
+
+/// The files that a person has read, without those which hold secrets or the platform's authority.
+const READ: [(&str, &[&str]); 4] = [
+    (
+        "db",
+        &[
+            "/etc/postgresql/18/main/pg_hba.conf",
+            "/etc/pgbouncer/pgbouncer.ini",
+            "/etc/pgbouncer/hba.conf",
+            "/etc/systemd/system/pgbouncer.service.d/bastide.conf",
+        ],
+    ),
+    (
+        "cache",
+        &[
+            "/etc/bastide/valkey/durable.conf",
+            "/etc/bastide/valkey/cache.conf",
+            "/etc/systemd/system/valkey@.service",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "/etc/docker/daemon.json",
+            "/etc/bastide/app.env",
+            "/etc/bastide/app-migrate.env",
+            "/etc/systemd/system/app@.service",
+            "/etc/systemd/system/app-migrate.service",
+        ],
+    ),
+    ("edge", &["/etc/caddy/Caddyfile", "/etc/fail2ban/jail.d/bastide.conf"]),
+];
+
+#[test]
+fn files_are_as_they_were_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[]));
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendered");
+    for (host, paths) in READ {
+        for path in paths {
+            let text = rendered.text(host, path);
+            let file = golden.join(format!("{host}{}", path.replace('/', "_")));
+            if std::env::var_os("RENDER").is_some() {
+                std::fs::write(&file, text).unwrap();
+            }
+            let expected = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(text, expected, "{path} is not as in {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn secrets_stand_in_sensitive_files_and_nowhere_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = platform(directory.path(), &[]);
+    let rendered = render(directory.path(), &platform);
+    let secrets = Secrets::open(&directory.path().join("secrets")).unwrap();
+    let names = [
+        "postgres/app",
+        "postgres/app_owner",
+        "postgres/pgbouncer",
+        "valkey/durable/app",
+        "valkey/cache/app",
+        "valkey/durable/monitor",
+        "valkey/durable/fill",
+    ];
+    for (host, resources) in &rendered.by_host {
+        for resource in resources {
+            if matches!(&resource.spec, Spec::File(file) if file.sensitive && file.mode & 0o007 == 0) {
+                continue;
+            }
+            let text = serde_json::to_string(resource).unwrap();
+            for name in names {
+                let password = secrets.password(name);
+                assert!(!text.contains(password.reveal()), "{} on {host} shows {name}", resource.id());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_host_has_every_resource_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[]));
+    for (host, resources) in &rendered.by_host {
+        let mut ids: Vec<String> = resources.iter().map(|resource| resource.id().to_string()).collect();
+        ids.sort();
+        let repeated: Vec<&[String]> = ids.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(repeated.is_empty(), "{host}: {repeated:?}");
+    }
+}
+
+#[test]
+fn without_a_cdn_everybody_may_come_and_http_3_is_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut platform = platform(directory.path(), &[]);
+    platform.settings.cdn.provider = CdnProvider::None;
+    let rendered = render(directory.path(), &platform);
+    let caddyfile = rendered.text("edge", "/etc/caddy/Caddyfile");
+    assert!(caddyfile.contains("protocols h1 h2 h3"), "{caddyfile}");
+    for word in ["trusted_proxies", "client_auth", "disable_tlsalpn_challenge"] {
+        assert!(!caddyfile.contains(word), "{word} in {caddyfile}");
+    }
+    let flows: Vec<String> = bastide_components::flows(&platform)
+        .iter()
+        .filter(|flow| flow.from.to_string() == "internet")
+        .map(|flow| flow.port.to_string())
+        .collect();
+    assert_eq!(flows, ["80/tcp", "443/tcp", "443/udp"]);
+}
+
+#[test]
+fn debian_13_has_its_own_version_of_postgresql() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(
+        directory.path(),
+        &platform(directory.path(), &[("os = \"debian-14\"", "os = \"debian-13\"")]),
+    );
+    rendered.text("db", "/etc/postgresql/17/main/pg_hba.conf");
+    let settings = rendered.by_host["db"].iter().find_map(|resource| match &resource.spec {
+        Spec::PostgresSettings(settings) => Some(settings),
+        _ => None,
+    });
+    let settings = settings.unwrap();
+    assert_eq!(settings.version, 17);
+    assert!(!settings.values.iter().any(|(name, _)| name == "io_method"), "17 knows no io_method");
+}
+
+#[test]
+fn a_token_lets_bans_act_at_the_cdn() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut platform = platform(directory.path(), &[]);
+    platform.settings.cdn.api_token_file = Some("token".into());
+    let rendered = render(directory.path(), &platform);
+    assert!(rendered.text("edge", "/etc/fail2ban/jail.d/bastide.conf").contains("\n         cdn-ban\n"));
+    assert_eq!(rendered.text("edge", "/etc/bastide/cloudflare.token"), "a-token\n");
+    assert!(!rendered.text("edge", "/etc/fail2ban/action.d/cdn-ban.conf").contains("a-token"));
+}
+
+#[test]
+fn a_cdn_without_its_authority_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut platform = platform(directory.path(), &[]);
+    platform.settings.cdn.origin_pull_authority = None;
+    let secrets = Secrets::open(&directory.path().join("secrets")).unwrap();
+    let authority = Authority::open(&secrets, NOW).unwrap();
+    let app_image = AppImage { reference: String::new(), id: String::new(), archive: String::new() };
+    let names = BTreeMap::new();
+    let context = Context {
+        platform: &platform,
+        secrets: &secrets,
+        authority: &authority,
+        app_image: &app_image,
+        now: NOW,
+        names: &names,
+    };
+    let error = resources(&context, platform.edge(), Step::Application).unwrap_err().to_string();
+    assert!(error.contains("cloudflare on edge") && error.contains("cdn.origin_pull_authority"), "{error}");
+}
+
+/// Writes every file below the directory that `RENDER_ROOT` names, one directory a host, to try them by hand.
+#[test]
+#[ignore = "writes files for a person to try"]
+fn write_everything() {
+    let root = PathBuf::from(std::env::var_os("RENDER_ROOT").expect("RENDER_ROOT names a directory"));
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[]));
+    for (host, resources) in &rendered.by_host {
+        for file in rendered.files(host) {
+            let path = root.join(host).join(file.path.trim_start_matches('/'));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, rendered.text(host, &file.path)).unwrap();
+        }
+        let json = serde_json::to_string_pretty(resources).unwrap();
+        std::fs::write(root.join(format!("{host}.json")), json).unwrap();
+    }
+}
