@@ -60,6 +60,8 @@ impl Component for App {
         let image = ContainerImage {
             reference: context.app_image.reference.clone(),
             id: context.app_image.id.clone(),
+            // The engine is told to use its own store.
+            manifest: String::new(),
             archive: context.app_image.archive.clone(),
         };
         let wanted = Wanted {

@@ -8,7 +8,7 @@ use bastide_components::{AppImage, Authority, Context, Secrets, Step, resources}
 use bastide_converge::resource::{Content, File, Resource, Spec};
 use bastide_platform::{CdnProvider, Host, Platform};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const NOW: i64 = 1_795_000_000;
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
@@ -232,22 +232,4 @@ fn a_cdn_without_its_authority_is_refused() {
     };
     let error = resources(&context, platform.edge(), Step::Application).unwrap_err().to_string();
     assert!(error.contains("cloudflare on edge") && error.contains("cdn.origin_pull_authority"), "{error}");
-}
-
-/// Writes every file below the directory that `RENDER_ROOT` names, one directory a host, to try them by hand.
-#[test]
-#[ignore = "writes files for a person to try"]
-fn write_everything() {
-    let root = PathBuf::from(std::env::var_os("RENDER_ROOT").expect("RENDER_ROOT names a directory"));
-    let directory = tempfile::tempdir().unwrap();
-    let rendered = render(directory.path(), &platform(directory.path(), &[]));
-    for (host, resources) in &rendered.by_host {
-        for file in rendered.files(host) {
-            let path = root.join(host).join(file.path.trim_start_matches('/'));
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, rendered.text(host, &file.path)).unwrap();
-        }
-        let json = serde_json::to_string_pretty(resources).unwrap();
-        std::fs::write(root.join(format!("{host}.json")), json).unwrap();
-    }
 }
