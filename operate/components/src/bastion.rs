@@ -95,7 +95,11 @@ fn forwards_to_ssh_alone(platform: &Platform) -> Check {
                 // One after the other: sshd drops connections when many begin at once.
                 for (targets, expected) in [(&allowed, true), (&denied, false)] {
                     for target in targets {
-                        judge(target, &ssh(&field, &["-W", target, &edge]).await?, expected)?;
+                        judge(
+                            target,
+                            &ssh(&field, &["-o", "LogLevel=INFO", "-W", target, &edge]).await?,
+                            expected,
+                        )?;
                     }
                 }
                 Ok(format!("reached {}; refused {}", allowed.join(", "), denied.join(", ")))

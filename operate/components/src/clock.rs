@@ -11,8 +11,8 @@ const NAME: &str = "clock";
 
 /// A container cannot set the clock, and its machine sets it already; there the service refuses to start.
 const SETTLED: &str = "systemd-detect-virt --container --quiet || \
-                       systemctl is-enabled --quiet systemd-timesyncd.service && \
-                       systemctl is-active --quiet systemd-timesyncd.service";
+                       { systemctl is-enabled --quiet systemd-timesyncd.service && \
+                       systemctl is-active --quiet systemd-timesyncd.service; }";
 
 /// The component.
 pub struct Clock;

@@ -97,8 +97,10 @@ pub fn masquerade(platform: &Platform, host: &Host) -> Option<Masquerade> {
 
 /// A port outside [`PORTS`], at which nobody listens by custom.
 const UNUSED: u16 = 4444;
-/// Milliseconds that a listener outside waits for visitors.
-const LEASE_MS: u64 = 3_000;
+/// Milliseconds that a listener outside waits for visitors: longer than a connection takes to count as dropped.
+const LEASE_MS: u64 = 2_500;
+/// Milliseconds that visitors wait for the listener to start.
+const PATIENCE_MS: u64 = 8_000;
 
 /// Visits a client on the internet from every private host: it must see the edge's address and no other, and nobody
 /// at a port that egress does not allow.
@@ -123,7 +125,7 @@ fn through_the_edge_alone(platform: &Platform) -> Check {
                 let field = Arc::clone(&field);
                 visits.spawn(async move {
                     let targets = vec![(address, 443), (address, UNUSED)];
-                    let connect = Connect { patience_ms: LEASE_MS / 2, ..Connect::to(targets) };
+                    let connect = Connect { patience_ms: PATIENCE_MS, ..Connect::to(targets) };
                     let reached = field.connect_all(&Vantage::host(&host), connect).await;
                     (host, reached)
                 });

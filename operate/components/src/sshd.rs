@@ -159,28 +159,27 @@ fn judge_methods(outcome: &CommandOutcome) -> Result<Evidence, Failure> {
 }
 
 fn recent(host: &Host) -> Check {
-    let (name, os, port) = (host.name.to_string(), host.os, host.ssh.port.to_string());
+    let (name, os) = (host.name.to_string(), host.os);
     let claim = "the running sshd is at least the oldest fit version";
     Check::new("sshd/version", NAME, Some(&host.name.to_string()), claim, move |field| {
-        let (name, port) = (name.clone(), port.clone());
+        let name = name.clone();
         async move {
-            let scan = ["ssh-keyscan", "-T", "4", "-t", "ed25519", "-p", &port, "127.0.0.1"];
-            let outcome = field.command(&name, &scan).await?;
-            judge_version(&outcome, &floor(Software::OpenSsh, os))
+            // The version is said before anyone logs in; only the client's own log shows it.
+            let arguments = ["-o", "LogLevel=DEBUG1", "-o", "PubkeyAuthentication=no", &name, "true"];
+            judge_version(&ssh(&field, &arguments).await?, &floor(Software::OpenSsh, os))
         }
     })
 }
 
 fn judge_version(outcome: &CommandOutcome, floor: &Floor) -> Result<Evidence, Failure> {
-    let said_by_both = format!("{}\n{}", outcome.stdout, outcome.stderr);
-    let banner = said_by_both.split_once("OpenSSH_").map(|(_, rest)| rest.lines().next().unwrap_or(rest));
-    let Some((banner, running)) = banner.and_then(|banner| Some((banner, release_in(banner)?))) else {
-        return refuted(format!("not proven: its banner names no version: {}", said(outcome)));
-    };
-    if floor.allows(running) {
-        Ok(format!("OpenSSH {banner}"))
-    } else {
-        refuted(format!("runs {banner}; {floor}"))
+    let version = outcome.stderr.rsplit_once("remote software version ").and_then(|(_, rest)| {
+        let version = rest.lines().next()?;
+        Some((version, release_in(version.strip_prefix("OpenSSH_")?)?))
+    });
+    match version {
+        Some((version, release)) if floor.allows(release) => Ok(version.to_owned()),
+        Some((version, _)) => refuted(format!("runs {version}; {floor}")),
+        None => refuted(format!("not proven, it names no version of OpenSSH: {}", said(outcome))),
     }
 }
 
@@ -245,13 +244,13 @@ mod tests {
     #[test]
     fn an_old_server_is_found() {
         let floor = floor(Software::OpenSsh, Debian14);
-        let banner = |banner: &str| outcome(0, &format!("# 127.0.0.1:22 SSH-2.0-{banner}\n"));
-        assert_eq!(
-            judge_version(&banner("OpenSSH_10.6p1 Debian-1"), &floor).unwrap(),
-            "OpenSSH 10.6p1 Debian-1"
-        );
-        assert!(judge_version(&banner("OpenSSH_9.2p1 Debian-2"), &floor).is_err());
-        assert!(judge_version(&banner("dropbear"), &floor).is_err());
+        let log = |version: &str| {
+            outcome(255, &format!("debug1: Remote protocol version 2.0, remote software version {version}\n"))
+        };
+        assert_eq!(judge_version(&log("OpenSSH_10.6p1"), &floor).unwrap(), "OpenSSH_10.6p1");
+        assert!(judge_version(&log("OpenSSH_9.2p1 Debian-2"), &floor).is_err());
+        assert!(judge_version(&log("dropbear_2024"), &floor).is_err());
+        assert!(judge_version(&outcome(255, "Connection refused"), &floor).is_err());
     }
 
     #[test]
