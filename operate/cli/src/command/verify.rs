@@ -3,10 +3,11 @@
 use crate::arguments::{Arguments, Verify};
 use crate::exit::Exit;
 use crate::operator::{self, Operator};
+use crate::output::progress::Counter;
 use crate::output::style;
 use anyhow::{Context, Result};
 use bastide_components::Step;
-use bastide_verify::{Check, Field};
+use bastide_verify::{Check, Field, Limits, Report, Status};
 use std::sync::Arc;
 
 /// Runs every check and prints what was found.
@@ -36,15 +37,18 @@ pub async fn run(arguments: &Arguments, options: &Verify) -> Result<Exit> {
 /// The checks of every component, and of the traffic between all places.
 pub fn all_checks(operator: &Operator, field: &Field) -> Vec<Check> {
     let context = operator.context();
-    let checks: Vec<Check> =
+    let mut checks: Vec<Check> =
         Step::ALL.into_iter().flat_map(|step| bastide_components::checks(&context, step)).collect();
-    let _ = field;
+    checks.extend(bastide_verify::reachability::checks(&field.platform));
     checks
 }
 
 /// Runs `checks` in parallel.
 pub async fn run_checks(field: Arc<Field>, checks: Vec<Check>) -> Report {
-    temporary_run(field, checks).await
+    let bar = Counter::new(checks.len());
+    let report = bastide_verify::run(field, checks, Limits::default(), |result| bar.one(&result.claim)).await;
+    bar.end();
+    report
 }
 
 /// Prints the checks that failed.
@@ -69,68 +73,4 @@ fn print_all(report: &Report) {
     let verdict = format!("{} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped);
     let verdict = if report.failed > 0 { style::error(&verdict) } else { style::good(&verdict) };
     println!("{verdict} ({:.1} s)", report.seconds);
-}
-
-/// temporary
-#[derive(Debug, serde::Serialize)]
-pub struct CheckResult {
-    pub id: String,
-    pub host: Option<String>,
-    pub component: &'static str,
-    pub status: Status,
-    pub claim: String,
-    pub evidence: String,
-    pub seconds: f64,
-}
-#[derive(Debug, serde::Serialize, PartialEq, Clone, Copy)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    Pass,
-    Fail,
-    Skip,
-}
-#[derive(Debug, serde::Serialize)]
-pub struct Report {
-    pub checks: Vec<CheckResult>,
-    pub passed: usize,
-    pub failed: usize,
-    pub skipped: usize,
-    pub seconds: f64,
-}
-async fn temporary_run(field: Arc<Field>, checks: Vec<Check>) -> Report {
-    let t = std::time::Instant::now();
-    let mut r = Report { checks: vec![], passed: 0, failed: 0, skipped: 0, seconds: 0.0 };
-    let mut set = tokio::task::JoinSet::new();
-    for c in checks {
-        let f = Arc::clone(&field);
-        set.spawn(async move {
-            let s = std::time::Instant::now();
-            let o = tokio::time::timeout(std::time::Duration::from_secs(30), (c.run)(f)).await;
-            (c, o, s.elapsed().as_secs_f64())
-        });
-    }
-    while let Some(Ok((c, o, seconds))) = set.join_next().await {
-        let (status, evidence) = match o {
-            Err(_) => (Status::Fail, "timeout".into()),
-            Ok(Ok(e)) => (Status::Pass, e),
-            Ok(Err(bastide_verify::Failure::Impossible(e))) => (Status::Skip, e),
-            Ok(Err(e)) => (Status::Fail, format!("{e:?}")),
-        };
-        match status {
-            Status::Pass => r.passed += 1,
-            Status::Fail => r.failed += 1,
-            Status::Skip => r.skipped += 1,
-        }
-        r.checks.push(CheckResult {
-            id: c.id,
-            host: c.host,
-            component: c.component,
-            status,
-            claim: c.claim,
-            evidence,
-            seconds,
-        });
-    }
-    r.seconds = t.elapsed().as_secs_f64();
-    r
 }

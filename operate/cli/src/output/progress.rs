@@ -69,9 +69,28 @@ impl Progress for Hosts {
     }
 }
 
-/// Hears nothing and shows nothing.
-pub struct Silent;
+/// Counts one thing after the other on a terminal, and is silent elsewhere.
+pub struct Counter {
+    bar: ProgressBar,
+}
 
-impl Progress for Silent {
-    fn resource(&self, _: &str, _: usize, _: usize, _: &Resource, _: Status<'_>) {}
+impl Counter {
+    /// A counter up to `of`.
+    pub fn new(of: usize) -> Self {
+        let bar =
+            if std::io::stderr().is_terminal() { ProgressBar::new(of as u64) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{prefix:>10} {bar:24} {pos:>3}/{len:<3} {wide_msg}");
+        Self { bar: style.into_iter().fold(bar, ProgressBar::with_style).with_prefix("checks") }
+    }
+
+    /// One more is done.
+    pub fn one(&self, message: &str) {
+        self.bar.inc(1);
+        self.bar.set_message(message.to_owned());
+    }
+
+    /// All are done.
+    pub fn end(&self) {
+        self.bar.finish_and_clear();
+    }
 }
