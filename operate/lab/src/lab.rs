@@ -266,7 +266,7 @@ impl Lab {
         }
         self.start_machine(&machine)?;
         if host == "acme" && self.spec.cdn {
-            world::reload_cdn(&self.spec)?;
+            world::reload_cdn(&self.spec, &self.certificates())?;
         }
         self.wait_for_boot(&machine).map(drop)
     }
@@ -443,7 +443,7 @@ impl Lab {
             self.start_machine(machine)?;
         }
         if self.spec.cdn {
-            world::reload_cdn(&self.spec)?;
+            world::reload_cdn(&self.spec, &self.certificates())?;
         }
         for machine in &machines {
             for unit in self.wait_for_boot(machine)? {

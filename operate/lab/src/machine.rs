@@ -67,9 +67,10 @@ impl Machine<'_> {
         Identity::of(self.lab, self.name)
     }
 
-    /// Path on this machine of `path` inside the machine's own layer.
-    pub(crate) fn own(&self, path: &str) -> PathBuf {
-        self.directory().join("upper").join(path.trim_start_matches('/'))
+    /// Path on this machine of `path` inside the machine while it runs. Its layers must not be written to behind its back.
+    pub(crate) fn live(&self, path: &str) -> Option<PathBuf> {
+        let leader = self.identity().leader()?;
+        Some(PathBuf::from(format!("/proc/{leader}/root{path}")))
     }
 
     /// Makes the machine's own layer with `files` in it, unless it is there. A run that is killed leaves none.
@@ -91,6 +92,11 @@ impl Machine<'_> {
             paths::write_file(&upper.join(relative), &file.content, file.mode)?;
         }
         fs::rename(&unfinished, &directory).map_err(file_error("put in place", &unfinished))
+    }
+
+    /// Removes the machine's own layer, for a machine that has nothing worth keeping.
+    pub(crate) fn discard(&self) -> Result<()> {
+        paths::remove(&self.directory())
     }
 
     /// Starts the machine; its namespace must be there. Returns at once.

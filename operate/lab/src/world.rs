@@ -54,6 +54,7 @@ pub(crate) fn acme_directory(spec: &LabSpec) -> String {
 /// Starts the ACME authority, whose namespace is there, and waits until it answers.
 pub(crate) fn start_acme(spec: &LabSpec, certificates: &Certificates) -> Result<()> {
     let machine = acme(spec);
+    machine.discard()?;
     machine.prepare(|| {
         Ok(vec![
             OwnFile::public("/etc/hosts", names::file_of_world(spec)),
@@ -75,6 +76,8 @@ pub(crate) fn start_acme(spec: &LabSpec, certificates: &Certificates) -> Result<
 /// Starts the CDN, whose namespace is there, and waits until it answers. The ACME authority must answer.
 pub(crate) fn start_cdn(spec: &LabSpec, certificates: &Certificates) -> Result<()> {
     let machine = cdn(spec);
+    machine.discard()?;
+    let roots = collect_roots(spec, certificates)?;
     machine.prepare(|| {
         Ok(vec![
             OwnFile::public("/etc/hosts", names::file_of_world(spec)),
@@ -84,9 +87,9 @@ pub(crate) fn start_cdn(spec: &LabSpec, certificates: &Certificates) -> Result<(
             OwnFile::secret(CDN_KEY, certificates.read("cdn.key")?),
             OwnFile::public(ORIGIN_PULL_CERTIFICATE, certificates.read("origin-pull.pem")?),
             OwnFile::secret(ORIGIN_PULL_KEY, certificates.read("origin-pull.key")?),
+            OwnFile::public(ORIGIN_ROOTS, roots),
         ])
     })?;
-    trust_acme_root(spec)?;
     machine.start(&Program::Serve {
         command: &["/usr/bin/caddy", "run", "--config", CDN_CONFIGURATION],
         environment: &["HOME=/root"],
@@ -96,32 +99,33 @@ pub(crate) fn start_cdn(spec: &LabSpec, certificates: &Certificates) -> Result<(
 }
 
 /// Makes a CDN that runs accept the ACME authority's present root too: the authority has a new one at each start.
-pub(crate) fn reload_cdn(spec: &LabSpec) -> Result<()> {
-    trust_acme_root(spec)?;
+pub(crate) fn reload_cdn(spec: &LabSpec, certificates: &Certificates) -> Result<()> {
     let reload = ["caddy", "reload", "--force", "--address", CDN_ADMIN, "--config", CDN_CONFIGURATION];
-    let Some(mut command) = cdn(spec).command(&reload) else {
+    let machine = cdn(spec);
+    let (Some(file), Some(mut command)) = (machine.live(ORIGIN_ROOTS), machine.command(&reload)) else {
         return Ok(());
     };
+    let roots = collect_roots(spec, certificates)?;
+    paths::write_file(&file, roots.as_bytes(), 0o644)?;
     let attempted = "tell the CDN the ACME authority's root";
     let output = command::output(attempted, &mut command)?;
     command::succeeded(attempted, &command, &output)
 }
 
-/// Adds the ACME authority's present root to those the CDN accepts. Earlier ones stay: the edge may still have a
-/// certificate from before.
-fn trust_acme_root(spec: &LabSpec) -> Result<()> {
-    let root = acme_root(spec)?;
-    let file = cdn(spec).own(ORIGIN_ROOTS);
+/// Every root the ACME authority has had since the lab was made: the edge may still have a certificate from before.
+fn collect_roots(spec: &LabSpec, certificates: &Certificates) -> Result<String> {
+    let present = acme_root(spec)?;
+    let file = certificates.path("origin-roots.pem");
     let mut roots = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(file_error("read", &file)(error)),
     };
-    if !roots.contains(&root) {
-        roots += &root;
+    if !roots.contains(&present) {
+        roots += &present;
         paths::write_file(&file, roots.as_bytes(), 0o644)?;
     }
-    Ok(())
+    Ok(roots)
 }
 
 /// The root the ACME authority signs with at present, asked of its management interface.

@@ -1,7 +1,7 @@
 //! What the lab's tests share: descriptions, a lab that goes when its test ends, and a picture of the machine.
 
-// Each test binary uses a part of it.
-#![allow(dead_code)]
+// Each test binary uses a part of it, and what fails here fails a test.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -27,7 +27,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A lab of two hosts in a part of the documentation network that no lab on this machine has.
+/// A lab of two hosts in a network that no other lab on this machine has.
 pub fn spec(name: &str) -> LabSpec {
     // What an earlier, killed run of the tests left would be in the way.
     if let Ok(stale) = Lab::open(name) {
@@ -39,10 +39,15 @@ pub fn spec(name: &str) -> LabSpec {
         .filter_map(|name| Lab::open(name).ok())
         .map(|lab| lab.spec().public_network)
         .collect();
-    let is_free =
-        |offset: &u8| taken.iter().all(|network| !network.contains(&Ipv4Addr::new(198, 51, 100, *offset)));
-    let offset = [64, 128, 192, 0].into_iter().find(is_free).expect("a quarter of the network is free");
-    let public = |last: u8| Ipv4Addr::new(198, 51, 100, offset + last);
+    // The documentation range has room for four labs; the range for benchmarks is as little in use elsewhere.
+    let quarters = [64, 128, 192, 0].map(|last| Ipv4Addr::new(198, 51, 100, last));
+    let more = [0, 64, 128, 192].map(|last| Ipv4Addr::new(198, 18, 51, last));
+    let network = quarters
+        .into_iter()
+        .chain(more)
+        .find(|first| taken.iter().all(|network| !network.contains(first)))
+        .expect("a network is free");
+    let public = |last: u32| Ipv4Addr::from(u32::from(network) + last);
     let host = |name: &str, last, gateway: bool| LabHost {
         name: name.to_owned(),
         private_address: Ipv4Addr::new(10, 0, 0, last),
@@ -53,7 +58,7 @@ pub fn spec(name: &str) -> LabSpec {
     LabSpec {
         name: name.to_owned(),
         domain: format!("{name}.test"),
-        public_network: format!("{}/26", public(0)).parse().unwrap(),
+        public_network: format!("{network}/26").parse().unwrap(),
         private_network: "10.0.0.0/24".parse().unwrap(),
         hosts: vec![host("edge", 2, true), host("app", 3, false)],
         cdn: true,
