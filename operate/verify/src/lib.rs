@@ -19,6 +19,7 @@ mod check;
 mod field;
 #[cfg(test)]
 mod fixture;
+pub mod html;
 mod place;
 pub mod probe;
 pub mod reachability;
