@@ -40,6 +40,9 @@ pub(crate) struct Place {
     pub(crate) name: String,
     pub(crate) links: Vec<Link>,
     pub(crate) default_route: Ipv4Addr,
+    /// Where it sends what is for the private network, if it lies outside: to the edge, as an attacker next to it
+    /// would. The edge must not pass it on, and none of it leaves the lab.
+    pub(crate) way_in: Option<(Ipv4Net, Ipv4Addr)>,
 }
 
 impl Link {
@@ -94,11 +97,13 @@ pub(crate) fn places(spec: &LabSpec) -> Vec<Place> {
                 name: host.name.clone(),
                 links: vec![internet("eth0", &[address]), inside("eth1", host.private_address)],
                 default_route: addresses.operator,
+                way_in: None,
             },
             None => Place {
                 name: host.name.clone(),
                 links: vec![inside("eth0", host.private_address)],
                 default_route: edge,
+                way_in: None,
             },
         })
         .collect();
@@ -114,6 +119,7 @@ pub(crate) fn places(spec: &LabSpec) -> Vec<Place> {
         name: name.to_owned(),
         links: vec![internet("eth0", &addresses_of_place)],
         default_route: addresses.operator,
+        way_in: spec.gateway().public_address.map(|edge| (spec.private_network, edge)),
     }));
     places
 }
@@ -157,6 +163,9 @@ pub(crate) fn ensure_place(spec: &LabSpec, place: &Place, mtu: u32) -> Result<()
         commands += &format!("link set {} up\n", link.interface);
     }
     commands += &format!("route replace default via {}\n", place.default_route);
+    if let Some((network, edge)) = place.way_in {
+        commands += &format!("route replace {network} via {edge}\n");
+    }
     batch(&namespace, &commands)
 }
 

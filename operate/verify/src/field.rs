@@ -79,6 +79,11 @@ impl Field {
         self.places.keys()
     }
 
+    /// Whether anybody can probe from `vantage`.
+    pub fn has(&self, vantage: &Vantage) -> bool {
+        self.places.contains_key(vantage)
+    }
+
     /// Measures all traffic between the places, once; everybody who asks gets the same answer.
     pub async fn traffic(&self) -> Arc<Traffic> {
         self.traffic.get_or_init(|| async { Arc::new(survey(self).await) }).await.clone()

@@ -7,6 +7,7 @@ use crate::output::progress::Counter;
 use crate::output::style;
 use anyhow::{Context, Result};
 use bastide_components::Step;
+use bastide_verify::html::Page;
 use bastide_verify::{Check, Field, Limits, Report, Status};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub async fn run(arguments: &Arguments, options: &Verify) -> Result<Exit> {
     }
     let report = run_checks(Arc::clone(&field), checks).await;
     if let Some(path) = &options.html {
-        let page = String::new();
+        let page = page(&field, &report);
         std::fs::write(path, page).with_context(|| format!("write the report to {}", path.display()))?;
         eprintln!("report: {}", path.display());
     }
@@ -32,6 +33,20 @@ pub async fn run(arguments: &Arguments, options: &Verify) -> Result<Exit> {
         print_all(&report);
     }
     Ok(if report.failed > 0 { Exit::CheckFailed } else { Exit::Done })
+}
+
+/// The report as a page.
+fn page(field: &Field, report: &Report) -> String {
+    let traffic = field.measured_traffic();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let page = Page {
+        report,
+        platform: &field.platform,
+        flows: &field.flows,
+        traffic: traffic.as_deref(),
+        now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
+    };
+    page.render()
 }
 
 /// The checks of every component, and of the traffic between all places.

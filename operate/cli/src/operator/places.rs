@@ -45,10 +45,10 @@ fn in_the_world(field: Field, lab: &Lab) -> Field {
     field
 }
 
-/// Real servers: the operator's machine is a client of the internet, as long as its address has no flow of its own.
+/// Real servers: packets go out from the operator's machine alone, and its address has flows of its own.
 fn on_the_internet(field: Field) -> Field {
     field
-        .with(Vantage::Internet, Arc::new(Here))
+        .without(Vantage::Internet, "the operator's address is the only one that packets can come from here")
         .without(Vantage::AnotherClient, "only a lab has a second client with another address")
         .without(Vantage::Cdn, "nobody but the CDN can send from its addresses")
 }
