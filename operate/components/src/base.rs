@@ -7,6 +7,7 @@ use bastide_platform::Host;
 use bastide_verify::{Check, Evidence, Failure};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::SystemTime;
 
 const NAME: &str = "base";
 
@@ -55,6 +56,11 @@ const JOURNAL: &str = "[Journal]\nStorage=persistent\nCompress=yes\nSystemMaxUse
 const SUDO: &str = "Defaults use_pty\nDefaults !visiblepw\n";
 
 const NO_CORE_DUMPS: &str = "* hard core 0\nroot hard core 0\n";
+
+/// Writes an entry and waits until it is in a file on disk, for three seconds at most.
+const WRITE_AND_READ: &str = "logger -t bastide-verify \"$1\"; for attempt in $(seq 30); do journalctl --sync; \
+     journalctl --directory=/var/log/journal -t bastide-verify -n 20 -o cat | grep -qF \"$1\" && echo $attempt && \
+     exit; sleep 0.1; done; echo the entry is not on disk >&2; exit 1";
 
 /// The component.
 pub struct Base;
@@ -174,9 +180,9 @@ fn journal(host: &Host) -> Check {
     Check::new("base/journal-survives", NAME, Some(&host.name.to_string()), claim, move |field| {
         let name = name.clone();
         async move {
-            let script = "ls /var/log/journal/$(cat /etc/machine-id)/system.journal";
-            let file = output(&field, &name, &["sh", "-c", script]).await?;
-            Ok(format!("written to {}", file.trim()))
+            let token = format!("{:?}", SystemTime::now());
+            let written = output(&field, &name, &["sh", "-c", WRITE_AND_READ, "sh", &token]).await?;
+            Ok(format!("an entry was found on disk after {} attempt(s)", written.trim()))
         }
     })
 }

@@ -11,7 +11,8 @@ use bastide_verify::{Check, Evidence, Failure};
 use std::fmt::Write;
 
 const NAME: &str = "sshd";
-const FILE: &str = "/etc/ssh/sshd_config.d/10-bastide.conf";
+/// Of a keyword that stands twice sshd takes the first, and providers leave files of their own beside this one.
+const FILE: &str = "/etc/ssh/sshd_config.d/00-bastide.conf";
 
 /// The directory is missing where sshd is started by its socket and nobody has connected since boot.
 const VALIDATE: [&str; 4] =
@@ -50,7 +51,7 @@ impl Component for Sshd {
     }
 }
 
-/// The configuration of `host`. Of a keyword that stands twice sshd takes the first, and this file is read first.
+/// The configuration of `host`.
 pub(crate) fn configuration(platform: &Platform, host: &Host) -> String {
     let mut text = String::from("# Managed by Bastide.\n");
     if host.ssh.port != 22 {
