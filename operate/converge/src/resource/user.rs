@@ -18,7 +18,8 @@ pub struct User {
     pub name: String,
     /// Whether it is a service's account.
     pub system: bool,
-    /// Numeric id where it matters (files seen from a container), chosen by the system otherwise.
+    /// Numeric id, of the user and of its group, where it matters (files seen from a container); chosen by the
+    /// system otherwise.
     #[serde(default)]
     pub uid: Option<u32>,
     /// Home directory.
@@ -47,6 +48,9 @@ impl Manage for User {
         let mut findings = Vec::new();
         if let Some(uid) = self.uid.filter(|uid| *uid != account.uid) {
             findings.push(format!("uid {} → {uid}", account.uid));
+        }
+        if let Some(gid) = self.uid.filter(|gid| *gid != account.gid) {
+            findings.push(format!("gid {} → {gid}", account.gid));
         }
         if account.home != self.home {
             findings.push(format!("home {} → {}", account.home, self.home));
@@ -178,18 +182,25 @@ impl User {
                 // No password matches `*`; `!` would lock the account for keys too where PAM is off.
                 add(&["--password", "*"]);
             }
-            if argv.is_empty() {
-                return Ok(vec![]);
-            }
-            return Ok(vec![[vec!["usermod".to_owned()], argv, vec![self.name.clone()]].concat()]);
+            let renumbered =
+                self.uid.filter(|gid| *gid != account.gid).map(|gid| self.group("groupmod", gid));
+            let user = (!argv.is_empty())
+                .then(|| [vec!["usermod".to_owned()], argv, vec![self.name.clone()]].concat());
+            return Ok(renumbered.into_iter().chain(user).collect());
         }
         add(&["useradd", "--home-dir", &self.home, "--shell", &self.shell, "--password", "*"]);
         add(if self.system { &["--system", "--no-create-home"] } else { &["--create-home"] });
-        let own_group = accounts.group(&self.name).is_some();
-        match own_group {
-            true => add(&["--gid", &self.name]),
-            false => add(&["--user-group"]),
-        }
+        let group = match (accounts.group(&self.name), self.uid) {
+            (None, None) => {
+                add(&["--user-group"]);
+                None
+            }
+            (found, wanted) => {
+                add(&["--gid", &self.name]);
+                let verb = if found.is_some() { "groupmod" } else { "groupadd" };
+                wanted.filter(|gid| found != Some(*gid)).map(|gid| self.group(verb, gid))
+            }
+        };
         if let Some(uid) = &uid {
             add(&["--uid", uid]);
         }
@@ -197,7 +208,12 @@ impl User {
             add(&["--groups", &groups]);
         }
         add(&[&self.name]);
-        Ok(vec![argv])
+        Ok(group.into_iter().chain([argv]).collect())
+    }
+
+    /// The command that gives the user's own group its number.
+    fn group(&self, verb: &str, gid: u32) -> Vec<String> {
+        [verb, "--gid", &gid.to_string(), &self.name].map(str::to_owned).to_vec()
     }
 }
 
@@ -284,13 +300,17 @@ mod tests {
         let difference = wanted.observe(&mut scratch.host).unwrap().difference.unwrap();
         assert_eq!(
             difference.summary,
-            "uid 7 → 8, home /old → /home/me, shell /bin/sh → /bin/bash, not in group docker, a password opens it, \
-             none should"
+            "uid 7 → 8, gid 7 → 8, home /old → /home/me, shell /bin/sh → /bin/bash, not in group docker, a \
+             password opens it, none should"
         );
-        let command = wanted.commands(&mut scratch.host).unwrap().remove(0).join(" ");
+        let commands: Vec<String> =
+            wanted.commands(&mut scratch.host).unwrap().iter().map(|words| words.join(" ")).collect();
         assert_eq!(
-            command,
-            "usermod --uid 8 --home /home/me --shell /bin/bash --append --groups docker --password * me"
+            commands,
+            [
+                "groupmod --gid 8 me",
+                "usermod --uid 8 --home /home/me --shell /bin/bash --append --groups docker --password * me"
+            ]
         );
     }
 
@@ -299,10 +319,14 @@ mod tests {
         let mut scratch = Scratch::new();
         let wanted = User { name: "new".into(), system: true, uid: Some(900), authorized_keys: None, ..me() };
         assert!(wanted.observe(&mut scratch.host).unwrap().difference.unwrap().summary.starts_with("create"));
-        let command = wanted.commands(&mut scratch.host).unwrap().remove(0).join(" ");
+        let commands: Vec<String> =
+            wanted.commands(&mut scratch.host).unwrap().iter().map(|words| words.join(" ")).collect();
         assert_eq!(
-            command,
-            "useradd --home-dir /home/me --shell /bin/sh --password * --system --no-create-home --user-group --uid 900 new"
+            commands,
+            [
+                "groupadd --gid 900 new",
+                "useradd --home-dir /home/me --shell /bin/sh --password * --system --no-create-home --gid new --uid 900 new"
+            ]
         );
     }
 }
