@@ -109,7 +109,7 @@ impl Fleet {
             platform.hosts.iter().map(|host| (host.name.to_string(), host.ssh.user.clone())).collect();
         let mut fleet = Self { config, agent, users, sessions: BTreeMap::new() };
         let edge = platform.edge();
-        let opened = fleet.open(edge.name.as_str()).await;
+        let opened = open(&fleet.config, edge, &fleet.agent).await;
         let lost = opened.is_err();
         fleet.sessions.insert(edge.name.to_string(), opened);
         let others = platform.hosts.iter().filter(|host| host.name != edge.name);
@@ -126,22 +126,14 @@ impl Fleet {
         let mut opening = JoinSet::new();
         for host in hosts {
             let (config, agent) = (self.config.clone(), self.agent.clone());
-            let (name, user) = (host.name.to_string(), host.ssh.user.clone());
-            opening.spawn(async move {
-                let session = Session::open(&config, &name, &user, &agent).await;
-                (name, session.map(Arc::new))
-            });
+            let host = host.clone();
+            opening.spawn(async move { (host.name.to_string(), open(&config, &host, &agent).await) });
         }
         while let Some(opened) = opening.join_next().await {
             if let Ok((name, session)) = opened {
                 self.sessions.insert(name, session);
             }
         }
-    }
-
-    async fn open(&self, name: &str) -> Result<Arc<Session>, SessionError> {
-        let user = self.users.get(name).map_or("root", String::as_str);
-        Session::open(&self.config, name, user, &self.agent).await.map(Arc::new)
     }
 
     /// The session with `host`, or why there is none.
@@ -200,6 +192,19 @@ impl Fleet {
         outcomes.sort_by(|a, b| a.host.cmp(&b.host));
         outcomes
     }
+}
+
+/// Connects to `host`, and refuses it where it runs another system than the platform file says.
+async fn open(config: &SshConfig, host: &Host, agent: &AgentBinary) -> Result<Arc<Session>, SessionError> {
+    let session = Session::open(config, host.name.as_str(), &host.ssh.user, agent).await?;
+    let found = &session.greeting;
+    if found.os_codename == host.os.codename() {
+        return Ok(Arc::new(session));
+    }
+    Err(SessionError::Connect(format!(
+        "{} runs {} {} ({}), and the platform file says {}: nothing was touched; correct `os`, or install what it says",
+        host.name, found.os_id, found.os_version, found.os_codename, host.os,
+    )))
 }
 
 struct HostRun {
