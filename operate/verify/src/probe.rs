@@ -10,6 +10,8 @@ mod listening;
 mod postgres;
 mod refusal;
 mod scan;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod udp;
 mod valkey;

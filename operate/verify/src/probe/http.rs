@@ -219,3 +219,6 @@ impl HttpAnswer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,3 +216,6 @@ async fn accepted(mut stream: TlsStream<TcpStream>, deadline: Instant) -> Result
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

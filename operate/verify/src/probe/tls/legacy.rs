@@ -87,6 +87,8 @@ fn client_hello(server_name: &str, version: TlsVersion) -> Vec<u8> {
     }
     extensions.extend(extension(10, &sized(&[0, 29, 0, 23, 0, 24])));
     extensions.extend(extension(11, &[1, 0]));
+    // SHA-256 and SHA-1, with ECDSA and RSA: a modern server reads this before the version, and must not stumble.
+    extensions.extend(extension(13, &sized(&[4, 3, 4, 1, 2, 3, 2, 1])));
     hello.extend(sized(&extensions));
     let length = hello.len() as u32;
     let message = [&[1][..], &length.to_be_bytes()[1..], &hello].concat();
