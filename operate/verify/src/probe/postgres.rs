@@ -172,7 +172,7 @@ impl PostgresSession {
 }
 
 /// What an execution returned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// Rows of values in their text form.
@@ -227,3 +227,6 @@ impl Postgres {
         Ok(answers)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,3 +182,6 @@ impl Valkey {
         Ok(ValkeySession { replies })
     }
 }
+
+#[cfg(test)]
+mod tests;
