@@ -8,12 +8,20 @@ use std::path::PathBuf;
 #[command(
     version,
     arg_required_else_help = true,
-    after_help = "Example:\n  bastide up          build platform.toml, \
-    verify each step, print the URL\n  bastide COMMAND --help  says more and shows an example"
+    after_help = "Examples:\n  bastide up               builds what platform.toml describes, verifies each step, \
+    prints the URL\n  bastide COMMAND --help   says more and shows an example\n\nExit codes: 0 done, 1 failed, \
+    2 wrong call or invalid platform file, 3 differences found (plan --exit-code), 4 a check failed"
 )]
 pub struct Arguments {
     /// The platform file.
-    #[arg(long, short, global = true, default_value = "platform.toml", env = "BASTIDE_PLATFORM")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        default_value = "platform.toml",
+        env = "BASTIDE_PLATFORM"
+    )]
     pub platform: PathBuf,
     /// One JSON document on standard output; progress goes to standard error.
     #[arg(long, global = true)]
@@ -31,24 +39,34 @@ pub struct Arguments {
 pub enum Command {
     /// Write a commented platform file for real servers, or for a lab.
     #[command(
-        after_help = "Examples:\n  bastide init                 asks on the terminal\n  bastide init --lab two \
-        --output two.toml\n  bastide init --cloud-init app   user-data that makes the host `app` reachable"
+        after_help = "What no flag says is asked on the terminal; without a terminal its default is taken, where it \
+        has one.\n\nExamples:\n  bastide init                     asks on the terminal\n  bastide init --lab two \
+        --output two.toml\n  bastide init --cloud-init app    user-data that makes the host `app` reachable"
     )]
-    Init(Init),
+    Init(Box<Init>),
     /// Say what in the platform file does not go together.
-    #[command(after_help = "Example:\n  bastide lint --platform platform.toml")]
+    #[command(
+        after_help = "Ends with 2 where it finds errors; `up`, `plan` and `apply` refuse such a file.\n\n\
+    Example:\n  bastide lint --platform shop.toml"
+    )]
     Lint,
     /// Show what differs between the hosts and the platform file; changes nothing.
     #[command(after_help = "Example:\n  bastide plan --exit-code   ends with 3 where something differs")]
     Plan(Plan),
     /// Build the whole platform in the reference's order, verifying each step before the next.
-    #[command(after_help = "Example:\n  bastide up")]
+    #[command(
+        after_help = "A platform file with [lab] is booted on this machine first, which needs root. A second \
+    run changes nothing.\n\nExamples:\n  bastide up\n  bastide --pin-new-hosts up    the first time on real servers"
+    )]
     Up,
     /// Make the hosts as the platform file says.
     #[command(after_help = "Example:\n  bastide apply --json | jq .changed")]
     Apply,
     /// Prove every claim with live traffic.
-    #[command(after_help = "Example:\n  bastide verify --html report.html")]
+    #[command(
+        after_help = "Examples:\n  bastide verify --html report.html\n  bastide verify --only valkey\n  \
+    bastide verify --list    what is claimed, without checking it"
+    )]
     Verify(Verify),
     /// Say where the platform answers and what runs where in which version.
     #[command(after_help = "Example:\n  bastide status --json")]
@@ -57,12 +75,14 @@ pub enum Command {
     #[command(after_help = "Examples:\n  bastide ssh db\n  bastide ssh app -- docker ps")]
     Ssh(Ssh),
     /// Show a unit's log on a host.
-    #[command(after_help = "Example:\n  bastide logs app app@blue --lines 50")]
+    #[command(
+        after_help = "Examples:\n  bastide logs app app@blue --lines 50\n  bastide logs edge caddy --follow"
+    )]
     Logs(Logs),
     /// Work with the five hosts on this machine.
     #[command(
         after_help = "Examples:\n  bastide lab status\n  bastide lab exec db -- ss -tln\n  bastide lab \
-        partition app db"
+        partition app db\n  bastide lab heal"
     )]
     Lab(Lab),
     /// Take the lab down; leaves the machine as it was.
@@ -79,14 +99,14 @@ pub enum Command {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Write a lab's platform file, with this name and a network that no other lab uses.
+    /// Write a lab's platform file, with this name and a network that no lab of this machine uses.
     #[arg(long, value_name = "NAME", conflicts_with = "cloud_init")]
     pub lab: Option<String>,
     /// Print user-data that makes this host of the platform file reachable.
     #[arg(long, value_name = "HOST")]
     pub cloud_init: Option<String>,
     /// Where to write; never over an existing file.
-    #[arg(long, short, default_value = "platform.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = "platform.toml")]
     pub output: PathBuf,
     /// Name of the platform.
     #[arg(long)]
@@ -94,22 +114,22 @@ pub struct Init {
     /// Public domain.
     #[arg(long)]
     pub domain: Option<String>,
-    /// Operating system of the hosts.
+    /// Operating system of the hosts: debian-14, debian-13, ubuntu-24.04 or ubuntu-26.04.
     #[arg(long)]
     pub os: Option<String>,
     /// The edge's public address.
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS")]
     pub public_address: Option<String>,
-    /// Private addresses of edge, app, db, cache and identity, in this order.
-    #[arg(long, value_delimiter = ',', num_args = 5)]
+    /// Private addresses of edge, app, db, cache and identity, in this order, with commas between them.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',')]
     pub addresses: Option<Vec<String>>,
-    /// Networks from which the operator comes.
-    #[arg(long, value_delimiter = ',')]
+    /// Addresses or networks from which you log in, with commas between them.
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',')]
     pub operator_addresses: Option<Vec<String>>,
-    /// File with the operator's public keys.
-    #[arg(long)]
+    /// File with your public SSH keys.
+    #[arg(long, value_name = "FILE")]
     pub operator_keys: Option<PathBuf>,
-    /// `cloudflare` or `none`.
+    /// What stands in front of the edge: cloudflare or none.
     #[arg(long)]
     pub cdn: Option<String>,
 }
@@ -125,9 +145,12 @@ pub struct Plan {
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Write a page of its own with the topology, the traffic matrix and the evidence.
+    /// Write one self-contained page: the topology, the measured traffic and each claim with its evidence.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Say what is claimed, without checking it.
+    #[arg(long, conflicts_with = "html")]
+    pub list: bool,
     /// Only checks whose id contains this text.
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,

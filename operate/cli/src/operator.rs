@@ -17,7 +17,9 @@ use bastide_lab::Lab;
 use bastide_platform::{Platform, Severity};
 use bastide_verify::Field;
 use std::collections::BTreeMap;
+use std::fs::DirBuilder;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -66,7 +68,7 @@ impl Operator {
                 lab::complete(&mut platform, lab)?;
                 (lab::access(lab), lab.operator_dir(), lab::names(lab))
             }
-            None => (access(arguments, &platform)?, state_directory(&platform), BTreeMap::new()),
+            None => (access(arguments, &platform)?, state_directory(&platform)?, BTreeMap::new()),
         };
         let ssh = SshConfig::write(&platform, &access)
             .with_context(|| format!("write ssh's configuration in {}", access.directory.display()))?;
@@ -147,9 +149,19 @@ fn access(arguments: &Arguments, platform: &Platform) -> Result<Access> {
     })
 }
 
-/// Secrets of real servers: beside the platform file, in a directory that its `.gitignore` keeps out.
-fn state_directory(platform: &Platform) -> PathBuf {
-    platform.source.parent().unwrap_or(Path::new(".")).join(".bastide").join(&platform.name)
+/// Secrets of real servers: beside the platform file, in a directory that its `.gitignore` keeps out of a repository.
+fn state_directory(platform: &Platform) -> Result<PathBuf> {
+    let directory = platform.source.parent().unwrap_or(Path::new(".")).join(".bastide");
+    let ignore = directory.join(".gitignore");
+    if !ignore.exists() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .and_then(|()| std::fs::write(&ignore, "*\n"))
+            .with_context(|| format!("keep secrets out of repositories with {}", ignore.display()))?;
+    }
+    Ok(directory.join(&platform.name))
 }
 
 /// A short path, because the names of sockets must be short.

@@ -5,8 +5,8 @@ use crate::exit::Exit;
 use crate::operator;
 use anyhow::{Context, Result, bail};
 use bastide_lab::Lab;
+use bastide_platform::CdnProvider;
 use bastide_platform::init::{self, Answers, CdnAnswer, Privates, WrongAnswer, answer};
-use bastide_platform::{CdnProvider, Role};
 use ipnet::Ipv4Net;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::Ipv4Addr;
@@ -108,7 +108,10 @@ fn privates(options: &Init, network: Ipv4Net) -> Result<Privates> {
     }
     match taken[..] {
         [edge, app, db, cache, identity] => Ok(Privates { edge, app, db, cache, identity }),
-        _ => bail!("--addresses takes five addresses, for {}", Role::ALL.map(Role::as_str).join(", ")),
+        _ => bail!(
+            "--addresses takes five addresses, for edge, app, db, cache and identity, and not {}",
+            taken.len()
+        ),
     }
 }
 

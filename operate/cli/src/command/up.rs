@@ -47,7 +47,7 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
         let built = begun.elapsed().as_secs_f64();
         let field = operator.field(&fleet).await?;
         let checks = match step {
-            Step::Application => verify::all_checks(&operator, &field),
+            Step::Application => verify::all_checks(&operator),
             _ => bastide_components::checks(&operator.context(), step),
         };
         let report = verify::run_checks(field, checks).await;

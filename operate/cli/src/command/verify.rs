@@ -9,18 +9,23 @@ use anyhow::{Context, Result};
 use bastide_components::Step;
 use bastide_verify::html::Page;
 use bastide_verify::{Check, Field, Limits, Report, Status};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Runs every check and prints what was found.
 pub async fn run(arguments: &Arguments, options: &Verify) -> Result<Exit> {
     let platform = operator::load(arguments)?;
     let operator = Operator::open(arguments, platform)?;
-    let fleet = operator.connect().await?;
-    let field = operator.field(&fleet).await?;
-    let mut checks = all_checks(&operator, &field);
+    let mut checks = all_checks(&operator);
     if let Some(text) = &options.only {
         checks.retain(|check| check.id.contains(text.as_str()));
     }
+    if options.list {
+        print_claims(arguments, &checks);
+        return Ok(Exit::Done);
+    }
+    let fleet = operator.connect().await?;
+    let field = operator.field(&fleet).await?;
     let report = run_checks(Arc::clone(&field), checks).await;
     if let Some(path) = &options.html {
         let page = page(&field, &report);
@@ -50,12 +55,30 @@ fn page(field: &Field, report: &Report) -> String {
 }
 
 /// The checks of every component, and of the traffic between all places.
-pub fn all_checks(operator: &Operator, field: &Field) -> Vec<Check> {
+pub fn all_checks(operator: &Operator) -> Vec<Check> {
     let context = operator.context();
     let mut checks: Vec<Check> =
         Step::ALL.into_iter().flat_map(|step| bastide_components::checks(&context, step)).collect();
-    checks.extend(bastide_verify::reachability::checks(&field.platform));
+    checks.extend(bastide_verify::reachability::checks(&operator.platform));
     checks
+}
+
+/// Prints what `checks` claim, without making them.
+fn print_claims(arguments: &Arguments, checks: &[Check]) {
+    if arguments.json {
+        let claims: Vec<_> = checks
+            .iter()
+            .map(|check| {
+                json!({ "id": check.id, "host": check.host, "component": check.component, "claim": check.claim })
+            })
+            .collect();
+        println!("{}", json!({ "checks": claims }));
+        return;
+    }
+    for check in checks {
+        let host = check.host.as_deref().unwrap_or("platform");
+        println!("{:<44} {host:<10} {}", check.id, check.claim);
+    }
 }
 
 /// Runs `checks` in parallel.

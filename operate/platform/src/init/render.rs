@@ -48,8 +48,8 @@ memory_mb = 1024
 eviction = \"allkeys-lfu\"
 persistence = \"none\"
 
-# Your application: a static binary from which `bastide deploy` makes the image. Without one the reference
-# application runs. Secrets do not belong here: `bastide secrets` keeps them.
+# Your application: a static binary, from which Bastide makes the image. Without one the reference application
+# runs. Secrets do not belong here: everyone who works on the platform reads this file.
 # [app]
 # binary = \"target/release/shop\"
 # [app.environment]
