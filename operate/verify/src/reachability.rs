@@ -138,3 +138,8 @@ impl Field {
         }
     }
 }
+
+#[cfg(test)]
+mod network_tests;
+#[cfg(test)]
+mod tests;

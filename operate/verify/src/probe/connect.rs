@@ -85,12 +85,16 @@ async fn persistently(target: SocketAddr, wait: Duration, patience: Duration) ->
 }
 
 /// One attempt; an error of our own side is never taken for an answer of the target's.
-pub(super) async fn attempt(target: SocketAddr, wait: Duration) -> Result<Reach, ProbeError> {
-    let error = match tokio::time::timeout(wait, TcpStream::connect(target)).await {
-        Err(_) => return Ok(Reach::Dropped),
-        Ok(Ok(_)) => return Ok(Reach::Open),
-        Ok(Err(error)) => error,
-    };
+async fn attempt(target: SocketAddr, wait: Duration) -> Result<Reach, ProbeError> {
+    match tokio::time::timeout(wait, TcpStream::connect(target)).await {
+        Err(_) => Ok(Reach::Dropped),
+        Ok(Ok(_)) => Ok(Reach::Open),
+        Ok(Err(error)) => answer_of(target, error),
+    }
+}
+
+/// What the target or the network said; an error of our own is none of theirs.
+pub(super) fn answer_of(target: SocketAddr, error: std::io::Error) -> Result<Reach, ProbeError> {
     match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Ok(Reach::Refused),
         ErrorKind::TimedOut => Ok(Reach::Dropped),

@@ -1,9 +1,10 @@
 //! A scan of many TCP ports of one address.
 
-use super::connect::{Reach, attempt, descriptors};
+use super::connect::{Reach, answer_of, descriptors};
 use crate::place::ProbeError;
-use futures_util::stream::{self, StreamExt};
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, Socket, Type};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ pub struct Scan {
 impl Scan {
     /// Every TCP port of `address`.
     pub fn all(address: IpAddr) -> Self {
-        Self { address, from: 1, to: u16::MAX, timeout_ms: 500, concurrency: 16_384 }
+        Self { address, from: 1, to: u16::MAX, timeout_ms: 400, concurrency: 22_000 }
     }
 }
 
@@ -52,10 +53,15 @@ pub struct Scanned {
 
 impl Scan {
     pub(super) async fn execute(self) -> Result<Scanned, ProbeError> {
+        let scanning = tokio::task::spawn_blocking(move || self.scan());
+        scanning.await.map_err(|error| ProbeError::broken("scanning ports", error))?
+    }
+
+    fn scan(&self) -> Result<Scanned, ProbeError> {
         let began = Instant::now();
         let mut scanned = Scanned::default();
-        let silent = self.pass((self.from..=self.to).collect(), &mut scanned).await?;
-        let silent = self.pass(silent, &mut scanned).await?;
+        let silent = self.pass((self.from..=self.to).collect(), &mut scanned)?;
+        let silent = self.pass(silent, &mut scanned)?;
         scanned.dropped = silent.len() as u32;
         scanned.open.sort_unstable();
         scanned.refused_ports.sort_unstable();
@@ -63,22 +69,68 @@ impl Scan {
         Ok(scanned)
     }
 
-    /// Attempts each port once, and returns those that said nothing.
-    async fn pass(&self, ports: Vec<u16>, scanned: &mut Scanned) -> Result<Vec<u16>, ProbeError> {
-        let wait = Duration::from_millis(self.timeout_ms);
-        let concurrency = descriptors(self.concurrency.min(ports.len()))?;
-        let mut attempts = stream::iter(ports)
-            .map(|port| async move { (port, attempt(SocketAddr::new(self.address, port), wait).await) })
-            .buffer_unordered(concurrency);
+    /// Attempts each port once, a wave at a time, and returns those that said nothing.
+    fn pass(&self, ports: Vec<u16>, scanned: &mut Scanned) -> Result<Vec<u16>, ProbeError> {
+        let most = descriptors(self.concurrency.clamp(1, ports.len().max(1)))?;
         let mut silent = Vec::new();
-        while let Some((port, reach)) = attempts.next().await {
-            match reach? {
-                Reach::Dropped => silent.push(port),
-                other => scanned.record(port, other),
+        for wave in ports.chunks(most) {
+            for (port, reach) in self.wave(wave)? {
+                match reach {
+                    Reach::Dropped => silent.push(port),
+                    other => scanned.record(port, other),
+                }
             }
         }
         Ok(silent)
     }
+
+    /// Sends a SYN to every port, waits once for all of them, and looks what became of each: no reactor and no timer
+    /// a socket, which would cost more than the connection.
+    fn wave(&self, ports: &[u16]) -> Result<Vec<(u16, Reach)>, ProbeError> {
+        let begun: Result<Vec<_>, _> =
+            ports.iter().map(|&port| self.begin(port).map(|begun| (port, begun))).collect();
+        let begun = begun?;
+        std::thread::sleep(Duration::from_millis(self.timeout_ms));
+        begun
+            .into_iter()
+            .map(|(port, begun)| {
+                let reach = match begun {
+                    Begun::Ended(reach) => reach,
+                    Begun::Waiting(socket) => self.look(port, &socket)?,
+                };
+                Ok((port, reach))
+            })
+            .collect()
+    }
+
+    fn begin(&self, port: u16) -> Result<Begun, ProbeError> {
+        let target = SocketAddr::new(self.address, port);
+        let failed = |error| ProbeError::broken(format_args!("connecting to {target}"), error);
+        let socket =
+            Socket::new(Domain::for_address(target), Type::STREAM.nonblocking(), None).map_err(failed)?;
+        match socket.connect(&target.into()) {
+            Ok(()) => Ok(Begun::Ended(Reach::Open)),
+            Err(error) if error.raw_os_error() == Some(Errno::EINPROGRESS as i32) => {
+                Ok(Begun::Waiting(socket))
+            }
+            Err(error) => answer_of(target, error).map(Begun::Ended),
+        }
+    }
+
+    fn look(&self, port: u16, socket: &Socket) -> Result<Reach, ProbeError> {
+        let target = SocketAddr::new(self.address, port);
+        match (socket.take_error(), socket.peer_addr()) {
+            (Ok(Some(error)) | Err(error), _) => answer_of(target, error),
+            (Ok(None), Ok(_)) => Ok(Reach::Open),
+            (Ok(None), Err(_)) => Ok(Reach::Dropped),
+        }
+    }
+}
+
+/// A connection that was begun without waiting.
+enum Begun {
+    Waiting(Socket),
+    Ended(Reach),
 }
 
 impl Scanned {
