@@ -23,6 +23,7 @@ pub async fn run(arguments: &Arguments, options: &Plan) -> Result<Exit> {
     let progress: Arc<dyn Progress> = Arc::new(Hosts::new());
     let outcomes = fleet.converge(Mode::Plan, resources, &operator.blobs, &progress).await;
     let seconds = started.elapsed().as_secs_f64();
+    let failed = outcomes.iter().any(|outcome| outcome.failure.is_some());
     let differences: usize = outcomes.iter().map(|outcome| outcome.changes.len()).sum();
     if arguments.json {
         println!("{}", summary::plan_json(&outcomes, seconds));
@@ -30,12 +31,13 @@ pub async fn run(arguments: &Arguments, options: &Plan) -> Result<Exit> {
         print!("{}", summary::plan(&outcomes));
         eprint!("{}", summary::table(&outcomes, "differ", "bastide plan"));
         let verdict = match differences {
+            _ if failed => style::error("not every host could be read"),
             0 => style::good("the hosts are as the platform file says"),
             count => format!("{count} resource(s) differ; `bastide apply` changes them"),
         };
         eprintln!("{verdict} ({seconds:.2} s)");
     }
-    if outcomes.iter().any(|outcome| outcome.failure.is_some()) {
+    if failed {
         return Ok(Exit::Failed);
     }
     Ok(if options.exit_code && differences > 0 { Exit::Differences } else { Exit::Done })
