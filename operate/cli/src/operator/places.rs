@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use bastide_converge::run::Fleet;
 use bastide_converge::session::Session;
 use bastide_lab::Lab;
-use bastide_verify::probe::{Finding, Probe, Trust};
+use bastide_verify::probe::{Finding, Here, Probe, Trust};
 use bastide_verify::{BoxFuture, Field, Front, Place, ProbeError, Vantage};
 use std::io::Write;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -71,15 +71,6 @@ fn front(operator: &Operator) -> Result<Front> {
         issued.clone()
     };
     Ok(Front { address, trust, origin_trust: issued })
-}
-
-/// This machine.
-struct Here;
-
-impl Place for Here {
-    fn probe(&self, probe: Probe) -> BoxFuture<'_, Result<Finding, ProbeError>> {
-        Box::pin(bastide_verify::probe::execute(probe))
-    }
 }
 
 /// A host, through its agent.

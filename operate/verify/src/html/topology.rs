@@ -243,12 +243,13 @@ fn draw_column(column: &Column, centre: f64, step: f64, height: f64, measures: &
         svg,
         "<line class=\"life\" x1=\"{centre:.1}\" x2=\"{centre:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\n\
          <rect class=\"{class}\" x=\"{:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{tall:.1}\" rx=\"6\"/>\n\
-         <text class=\"name\" x=\"{centre:.1}\" y=\"{:.1}\">{}</text>\n",
+         <text class=\"name\" x=\"{centre:.1}\" y=\"{:.1}\"{}>{}</text>\n",
         top + tall,
         height - 10.0,
         centre - half,
         half * 2.0,
         if measures.purposes { middle - 3.0 } else { middle + 3.0 },
+        fitted(&column.name, half * 2.0 - 5.0, measures),
         escape(&column.name),
     );
     if measures.purposes {
@@ -259,6 +260,15 @@ fn draw_column(column: &Column, centre: f64, step: f64, height: f64, measures: &
             escape(&column.detail)
         );
     }
+}
+
+/// Squeezes a name that is longer than its box.
+fn fitted(name: &str, room: f64, measures: &Measures) -> String {
+    let long = name.chars().count() as f64 * measures.letter * if measures.purposes { 1.35 } else { 1.0 };
+    if long <= room {
+        return String::new();
+    }
+    format!(" textLength=\"{room:.1}\" lengthAdjust=\"spacingAndGlyphs\"")
 }
 
 /// A line from the first place to the last, a dot at each source, a head at each destination.
