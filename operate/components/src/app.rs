@@ -3,6 +3,8 @@
 //! `blue` and `green` are two instances of one unit on two ports. One of them runs; a deploy starts the other, and
 //! Caddy follows. The container that serves never sees the password that migrates.
 
+mod checks;
+
 use crate::authority::Wanted;
 use crate::postgres::{self, DATABASE, OWNING_ROLE, SERVING_ROLE};
 use crate::valkey::{self, Instance};
@@ -11,6 +13,7 @@ use bastide_converge::resource::{
     ContainerImage, Directory, File, Packages, Resource, Slot, Slots, Unit, User,
 };
 use bastide_platform::{ContainerNetwork, Endpoint, Flow, Host, Platform, Port, Role};
+use bastide_verify::Check;
 
 /// The slots: name, port of the application, port of its metrics.
 pub const SLOTS: [(&str, u16, u16); 2] = [("blue", 8080, 9464), ("green", 8081, 9465)];
@@ -76,8 +79,9 @@ impl Component for App {
         let curl = Packages { names: vec!["curl".to_owned()], release: None, at_least: None };
         let mut resources = vec![Resource::new(NAME, user()), Resource::new(NAME, curl)];
         for path in [DIRECTORY, MIGRATION_DIRECTORY] {
-            let (path, owner) = (path.to_owned(), "root".to_owned());
-            resources.push(Resource::new(NAME, Directory { path, owner, group: USER.into(), mode: 0o750 }));
+            // The container knows the user by its number alone, and no group of the host.
+            let (path, owner) = (path.to_owned(), USER.to_owned());
+            resources.push(Resource::new(NAME, Directory { path, owner, group: USER.into(), mode: 0o500 }));
         }
         let mut serving = vec![image.clone()];
         serving.push(context.authority.resource(NAME, &wanted, context.now).map_err(|error| failed(&error))?);
@@ -113,6 +117,10 @@ impl Component for App {
         resources.extend(migrating.into_iter().skip(1));
         resources.extend([Resource::new(NAME, migrate), Resource::new(NAME, slots)]);
         Ok(resources)
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        checks::checks(context)
     }
 }
 
@@ -220,6 +228,7 @@ fn confinement(context: &Context<'_>) -> String {
 
 /// What the unit needs of the host: to speak to the engine, and nothing else.
 const UNIT_CONFINEMENT: &str = "\
+Environment=DOCKER_CONFIG=/nonexistent
 CapabilityBoundingSet=
 LockPersonality=yes
 NoNewPrivileges=yes

@@ -1,5 +1,7 @@
 //! Caddy: the one door. TLS for the public name, who the client is, who is banned, and the application behind it.
 
+pub(crate) mod checks;
+
 use crate::app::SLOTS;
 use crate::cloudflare::{self, CLIENT_HEADER, ORIGIN_PULL_AUTHORITY};
 use crate::fail2ban::{BANS, JAILS};
@@ -8,6 +10,7 @@ use crate::source::{self, Software};
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{Directory, File, Resource, Sysctl, Unit};
 use bastide_platform::{Challenge, Endpoint, Flow, Host, Platform, Port, Role};
+use bastide_verify::Check;
 use std::path::Path;
 
 /// The access log: one JSON object a request.
@@ -75,6 +78,10 @@ impl Component for Caddy {
         let unit = Unit::running("caddy.service").restarted_by([&drop_in]).reloaded_by([&caddyfile]);
         resources.extend([drop_in, caddyfile, Resource::new(NAME, unit)]);
         Ok(resources)
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        checks::checks(context)
     }
 }
 

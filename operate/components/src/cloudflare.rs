@@ -4,10 +4,13 @@
 //! client certificate of authenticated origin pulls proves that the connection is of our own zone. The ranges are the
 //! published ones, <https://www.cloudflare.com/ips-v4>; they stand in the platform file and change about once in two years.
 
+mod checks;
+
 use crate::caddy;
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{File, Resource};
 use bastide_platform::{CdnProvider, Endpoint, Host, Platform, Role};
+use bastide_verify::Check;
 
 /// Certificate authority (PEM) of the certificate that the CDN presents to the edge.
 pub const ORIGIN_PULL_AUTHORITY: &str = "/etc/bastide/origin-pull.pem";
@@ -53,5 +56,9 @@ impl Component for Cloudflare {
         };
         let content = caddy::read_pem(NAME, context.platform, host, path)?;
         Ok(vec![Resource::new(NAME, File::new(ORIGIN_PULL_AUTHORITY, content))])
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        checks::checks(context)
     }
 }

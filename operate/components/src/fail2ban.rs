@@ -4,12 +4,15 @@
 //! file that Caddy looks for with every request, and, where the platform file names a token, a rule at the CDN.
 //! Attempts at SSH come with their own address, and are banned in the firewall.
 
+mod checks;
+
 use crate::caddy::ACCESS_LOG;
 use crate::cloudflare;
 use crate::source::{self, Software};
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{Directory, File, Packages, Resource, Unit};
 use bastide_platform::{BanAction, Endpoint, Host, Platform, Role};
+use bastide_verify::Check;
 
 /// Directory of the bans: one directory a jail, one file an address.
 pub const BANS: &str = "/var/lib/bastide/bans";
@@ -73,6 +76,10 @@ impl Component for Fail2ban {
         resources.extend(configuration);
         resources.push(Resource::new(NAME, unit));
         Ok(resources)
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        checks::checks(context)
     }
 }
 

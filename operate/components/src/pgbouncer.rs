@@ -3,6 +3,8 @@
 //! It runs as a user of its own. Its package runs it as `postgres`, whom PostgreSQL on the same host takes for the
 //! superuser.
 
+mod checks;
+
 use crate::authority::Wanted;
 use crate::paths::{AUTHORITY, TLS_DIRECTORY};
 use crate::postgres::{self, DATABASE, POOLER_QUERY, POOLER_ROLE, SERVING_ROLE};
@@ -10,6 +12,7 @@ use crate::source::{self, Software};
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{Directory, File, Resource, Unit, User};
 use bastide_platform::{Endpoint, Flow, Host, Platform, Port, Role};
+use bastide_verify::Check;
 
 /// Port of the pooler.
 pub const PORT: u16 = 6432;
@@ -73,6 +76,10 @@ impl Component for PgBouncer {
         ]);
         resources.extend([certificate, configuration, access, users, drop_in, Resource::new(NAME, unit)]);
         Ok(resources)
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        checks::checks(context)
     }
 }
 

@@ -3,6 +3,9 @@
 //! It listens on the private address alone, accepts TLS with SCRAM and nothing else, and knows three roles: the
 //! application's (through PgBouncer), the schema's owner (migrations, directly) and PgBouncer's own.
 
+mod checks;
+pub(crate) mod login;
+
 use crate::authority::Wanted;
 use crate::paths::{AUTHORITY, TLS_DIRECTORY};
 use crate::source::{self, Software};
@@ -12,6 +15,7 @@ use bastide_converge::resource::{
     Resource, Unit,
 };
 use bastide_platform::{Endpoint, Flow, Host, Platform, Port, Role};
+use bastide_verify::Check;
 
 /// Port of the server.
 pub const PORT: u16 = 5432;
@@ -90,6 +94,10 @@ impl Component for Postgres {
         resources.extend(roles(context));
         resources.extend(database());
         Ok(resources)
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        checks::checks(context)
     }
 }
 

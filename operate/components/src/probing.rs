@@ -1,8 +1,11 @@
 //! What checks of hosts have in common.
 
-use bastide_platform::{Platform, Version};
+use crate::source::{Software, floor};
+use bastide_platform::{OperatingSystem, Platform, Version};
 use bastide_verify::probe::{Command, CommandOutcome};
-use bastide_verify::{Check, Failure, Field, Vantage};
+use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
+use std::future::Future;
+use std::sync::Arc;
 
 /// One check a host.
 pub(crate) fn on_every_host(
@@ -10,6 +13,39 @@ pub(crate) fn on_every_host(
     check: impl Fn(&bastide_platform::Host) -> Check,
 ) -> Vec<Check> {
     platform.hosts.iter().map(check).collect()
+}
+
+/// A check of `component` on `host` whose probe knows its `subject`.
+pub(crate) fn about<S, F, Fut>(
+    subject: &Arc<S>,
+    (component, host): (&'static str, &str),
+    id: &str,
+    claim: &str,
+    probe: F,
+) -> Check
+where
+    S: Send + Sync + 'static,
+    F: Fn(Arc<Field>, Arc<S>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Evidence, Failure>> + Send + 'static,
+{
+    let subject = Arc::clone(subject);
+    Check::new(id, component, Some(host), claim, move |field| probe(field, Arc::clone(&subject)))
+}
+
+/// Whether a running server is fit by its release; `said` is how it names itself.
+pub(crate) fn judge_release(
+    software: Software,
+    os: OperatingSystem,
+    said: &str,
+) -> Result<Evidence, Failure> {
+    let floor = floor(software, os);
+    match release_in(said) {
+        None => refuted(format!("{software} does not say its release: `{said}`")),
+        Some(running) if floor.allows(running) => Ok(format!("{software} runs in release {running}")),
+        Some(running) => {
+            refuted(format!("{software} runs in release {running}, which is too old: {}", floor.reason))
+        }
+    }
 }
 
 /// The claim is refuted by what was seen.

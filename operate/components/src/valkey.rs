@@ -3,12 +3,15 @@
 //! Two servers, because `maxmemory-policy` is one setting a process and its logical databases share it. Clients are
 //! ACL users with the commands and the key prefix that they need; there is no default user.
 
+mod checks;
+
 use crate::authority::Wanted;
 use crate::paths::{AUTHORITY, TLS_DIRECTORY};
 use crate::source::{self, Software};
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{Directory, File, Resource, Sysctl, Unit};
 use bastide_platform::{Endpoint, Flow, Host, Persistence, Platform, Port, Role, ValkeyInstance};
+use bastide_verify::Check;
 use sha2::{Digest, Sha256};
 
 /// The application's ACL user.
@@ -17,6 +20,9 @@ pub const APP_USER: &str = "app";
 pub const MONITOR_USER: &str = "monitor";
 /// The ACL user with which a lab is filled to the brim; a lab's alone.
 pub const FILL_USER: &str = "fill";
+
+/// Held by checks while they fill an instance to the brim, and by those which need it to accept writes.
+pub(crate) static PRESSURE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const NAME: &str = "valkey";
 const DIRECTORY: &str = "/etc/bastide/valkey";
@@ -133,6 +139,10 @@ impl Component for Valkey {
         resources.extend([certificate, template]);
         resources.extend(units);
         Ok(resources)
+    }
+
+    fn checks(&self, context: &Context<'_>) -> Vec<Check> {
+        checks::checks(context)
     }
 }
 
