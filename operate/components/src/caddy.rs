@@ -125,7 +125,9 @@ fn caddyfile(platform: &Platform) -> File {
     let content = [
         global(platform),
         redirect(platform),
-        SNIPPETS.replace("{{JAILS}}", &JAILS.map(|jail| format!("/{jail}/{{client_ip}}")).join(" ")),
+        SNIPPETS
+            .replace("{{BANS}}", BANS)
+            .replace("{{JAILS}}", &JAILS.map(|jail| format!("/{jail}/{{client_ip}}")).join(" ")),
         site(platform),
     ]
     .join("\n");
@@ -210,20 +212,21 @@ const SNIPPETS: &str = "\
 	header {
 		Strict-Transport-Security \"max-age=31536000; includeSubDomains\"
 		X-Content-Type-Options nosniff
-		?X-Frame-Options DENY
-		?Referrer-Policy strict-origin-when-cross-origin
-		?Cross-Origin-Opener-Policy same-origin
-		?Permissions-Policy \"camera=(), geolocation=(), microphone=()\"
 		-Server
 		-Via
 		defer
 	}
+	# A line each: what the application says itself stands, and of several in one block all would have to be missing.
+	header ?X-Frame-Options DENY
+	header ?Referrer-Policy strict-origin-when-cross-origin
+	header ?Cross-Origin-Opener-Policy same-origin
+	header ?Permissions-Policy \"camera=(), geolocation=(), microphone=()\"
 }
 
 # A ban is a file named by the client's address: it acts with the next request, and no reload closes a connection.
 (bans) {
 	@banned file {
-		root /var/lib/bastide/bans
+		root {{BANS}}
 		try_files {{JAILS}}
 	}
 	log_append @banned ban yes

@@ -14,8 +14,8 @@ use bastide_converge::resource::{Directory, File, Packages, Resource, Unit};
 use bastide_platform::{BanAction, Endpoint, Host, Platform, Role};
 use bastide_verify::Check;
 
-/// Directory of the bans: one directory a jail, one file an address.
-pub const BANS: &str = "/var/lib/bastide/bans";
+/// Directory of the bans: one directory a jail, one file an address. Caddy can read it and cannot write it.
+pub const BANS: &str = "/var/lib/fail2ban/bans";
 /// Jails that read Caddy's access log.
 pub const JAILS: [&str; 2] = ["caddy-refused", "caddy-probes"];
 
