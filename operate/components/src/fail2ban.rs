@@ -99,7 +99,7 @@ failregex = ^\{.*?"client_ip":"<ADDR>",.*?"uri":"[^"?]*(?:/\.(?:env|git|svn|hg|a
 ignoreregex = "ban":"yes"
 "#;
 
-/// A ban is a file. Those that a crash left are removed at the start, and fail2ban bans again whom its database names.
+/// A ban is a file, which Caddy must be able to open. Those that a crash left are removed at the start, and fail2ban bans again whom its database names.
 fn caddy_action() -> String {
     format!(
         "\
@@ -107,7 +107,7 @@ fn caddy_action() -> String {
 actionstart = find {BANS}/<name> -type f -delete
 actionstop =
 actioncheck =
-actionban = touch {BANS}/<name>/<ip>
+actionban = install -m 0644 /dev/null {BANS}/<name>/<ip>
 actionunban = rm -f {BANS}/<name>/<ip>
 actionflush = find {BANS}/<name> -type f -delete
 "
