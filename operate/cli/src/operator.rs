@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use lab::{boot, existing};
+pub use lab::{boot, connections, existing};
 
 /// Everything that a command needs to work with a platform's hosts.
 pub struct Operator {

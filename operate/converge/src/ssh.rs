@@ -7,8 +7,9 @@ use bastide_platform::{Host, Platform};
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where keys and pins are, and where the connections' sockets may be.
 #[derive(Debug, Clone)]
@@ -89,6 +90,22 @@ fn host_section(platform: &Platform, host: &Host) -> String {
         let _ = writeln!(text, "  ProxyJump {edge}");
     }
     text
+}
+
+/// Ends the shared connections whose sockets are in `directory`, which would otherwise linger for a minute.
+pub fn close_shared_connections(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_socket() {
+            let control = format!("ControlPath={}", entry.path().display());
+            let ended = Command::new("ssh").args(["-o", &control, "-O", "exit", "-q", "any"]).output()?;
+            if !ended.status.success() {
+                // Its process is gone already and left the socket behind.
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Why a connection did not come about, and what to do, from what OpenSSH said.

@@ -4,7 +4,8 @@ use crate::arguments::{Arguments, Lab as Options, LabCommand};
 use crate::exit::Exit;
 use crate::operator;
 use crate::output::style;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use bastide_converge::ssh;
 use bastide_lab::Lab;
 use std::process::ExitStatus;
 
@@ -43,6 +44,12 @@ pub async fn down(arguments: &Arguments) -> Result<Exit> {
         eprintln!("the lab `{}` is not up", platform.name);
         return Ok(Exit::Done);
     };
+    let connections = operator::connections(&lab);
+    if connections.exists() {
+        ssh::close_shared_connections(&connections).with_context(|| {
+            format!("end the SSH connections to the lab's hosts in {}", connections.display())
+        })?;
+    }
     tokio::task::spawn_blocking(move || lab.down(&|line| eprintln!("{:>10} {line}", "lab"))).await??;
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use bastide_platform::{CdnProvider, OperatingSystem, Platform, Role};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 /// What the lab of `platform` is made of.
 pub fn spec(platform: &Platform) -> Result<LabSpec> {
@@ -70,9 +71,14 @@ pub fn access(lab: &Lab) -> Access {
     Access {
         identity: Some(lab.ssh_key()),
         known_hosts: lab.known_hosts(),
-        directory: lab.operator_dir().join("ssh"),
+        directory: connections(lab),
         pin_new_hosts: false,
     }
+}
+
+/// Where the connections to a lab's hosts have their sockets.
+pub fn connections(lab: &Lab) -> PathBuf {
+    lab.operator_dir().join("ssh")
 }
 
 /// Names that public DNS would know and a lab's hosts cannot ask for.
