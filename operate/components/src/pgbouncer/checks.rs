@@ -13,6 +13,8 @@ use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Clients beyond the server connections that there can be.
+const MORE_CLIENTS: u32 = 15;
 /// Executions of a prepared statement in every connection.
 const EXECUTIONS: u32 = 20;
 
@@ -141,7 +143,7 @@ async fn pools_the_application_alone(field: Arc<Field>, subject: Arc<Subject>) -
 
 /// All clients are there before the first of them asks, so that in session mode those beyond the pool would wait.
 async fn prepared_statements(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
-    let clients = subject.server_connections * 2;
+    let clients = subject.server_connections + MORE_CLIENTS;
     let sql = "SELECT $1::text, pg_backend_pid()::text";
     let mut login = subject
         .server
