@@ -139,7 +139,7 @@ ignore_startup_parameters = extra_float_digits, options
 
 ; A client is told soon that the database is away, and a connection comes back soon after the database.
 query_wait_timeout = 10
-client_login_timeout = 10
+client_login_timeout = 30
 server_connect_timeout = 5
 server_login_retry = 1
 idle_transaction_timeout = 60

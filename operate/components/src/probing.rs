@@ -69,7 +69,7 @@ pub(crate) async fn ssh(field: &Field, arguments: &[&str]) -> Result<CommandOutc
     };
     let fresh = ["ssh", "-F", config, "-o", "ControlMaster=no", "-o", "ControlPath=none"];
     let mut command = Command::new(&[&fresh, arguments].concat());
-    command.timeout_ms = 8_000;
+    command.timeout_ms = 20_000;
     Ok(field.run(&Vantage::Operator, command).await?)
 }
 

@@ -99,7 +99,7 @@ pub fn close_shared_connections(directory: &Path) -> io::Result<()> {
         if entry.file_type()?.is_socket() {
             let control = format!("ControlPath={}", entry.path().display());
             let ended = Command::new("ssh").args(["-o", &control, "-O", "exit", "-q", "any"]).output()?;
-            if !ended.status.success() {
+            if !ended.status.success() && entry.path().exists() {
                 // Its process is gone already and left the socket behind.
                 fs::remove_file(entry.path())?;
             }

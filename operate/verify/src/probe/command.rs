@@ -23,7 +23,7 @@ impl Command {
     /// Runs `argv` for at most five seconds.
     pub fn new(argv: &[&str]) -> Self {
         let argv = argv.iter().map(|&word| word.to_owned()).collect();
-        Self { argv, stdin: None, timeout_ms: 5_000 }
+        Self { argv, stdin: None, timeout_ms: 20_000 }
     }
 
     /// Gives it something to read on standard input.
