@@ -53,6 +53,9 @@ pub enum Command {
     /// Show what differs between the hosts and the platform file; changes nothing.
     #[command(after_help = "Example:\n  bastide plan --exit-code   ends with 3 where something differs")]
     Plan(Plan),
+    /// Show what every host gets, in order, with secrets left out; touches no host.
+    #[command(after_help = "Example:\n  bastide resources --json | jq '.hosts[].resources | length'")]
+    Resources,
     /// Build the whole platform in the reference's order, verifying each step before the next.
     #[command(
         after_help = "A platform file with [lab] is booted on this machine first, which needs root. A second \

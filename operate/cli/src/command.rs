@@ -5,6 +5,7 @@ mod init;
 mod lab;
 mod lint;
 mod plan;
+mod resources;
 mod shell;
 mod status;
 mod up;
@@ -20,6 +21,7 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
         Command::Init(options) => init::run(arguments, options),
         Command::Lint => lint::run(arguments),
         Command::Plan(options) => plan::run(arguments, options).await,
+        Command::Resources => resources::run(arguments),
         Command::Up => up::run(arguments).await,
         Command::Apply => apply::run(arguments).await,
         Command::Verify(options) => verify::run(arguments, options).await,
