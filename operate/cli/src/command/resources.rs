@@ -54,6 +54,7 @@ fn without_secrets(mut resource: Resource) -> Resource {
         | Spec::PostgresSettings(_)
         | Spec::PostgresObject(_)
         | Spec::ContainerImage(_)
+        | Spec::Slots(_)
         | Spec::Command(_) => {}
     }
     resource

@@ -11,6 +11,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from work import Changed
+
 CONFIG = """[defaults]
 inventory = {directory}/inventory.ini
 forks = 20
@@ -111,22 +113,6 @@ def authorized_keys(item):
     return {"name": f"keys of {item['name']}", "ansible.posix.authorized_key": module}
 
 
-def firewall(item):
-    module = {
-        "rule": "allow",
-        "route": item["route"],
-        "from_ip": item["from"],
-        "to_ip": item["to"],
-        "proto": item["transport"],
-        # The module puts it between single quotes.
-        "comment": item["comment"].replace("'", "'\\''"),
-    }
-    if item["port"] is not None:
-        module["to_port"] = str(item["port"])
-    name = f"firewall {item['from']} to {item['port']}/{item['transport']}"
-    return {"name": name, "community.general.ufw": module}
-
-
 def probe(item):
     # What would make it so never runs in this benchmark, so it is left out.
     task = {
@@ -149,13 +135,8 @@ TASKS = {
     "packages": packages,
     "unit": unit,
     "user": user,
-    "firewall": firewall,
     "probe": probe,
 }
-
-
-class Changed(Exception):
-    """The run was not one where nothing is to change."""
 
 
 def run(directory: Path, programs: Path, log: Path) -> int:

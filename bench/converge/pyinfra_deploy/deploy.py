@@ -66,20 +66,6 @@ def user(item):
         )
 
 
-def firewall(rules):
-    """There is no operation for ufw: its rules are read once, and a rule that is missing is added by the shell."""
-    present = (host.get_fact(Command, "ufw show added") or "").splitlines()
-    for rule in rules:
-        words = ["ufw", "route"] if rule["route"] else ["ufw"]
-        destination = "any" if rule["to"] == "0.0.0.0/0" else rule["to"]
-        words += ["allow", "from", rule["from"], "to", destination]
-        if rule["port"] is not None:
-            words += ["port", str(rule["port"]), "proto", rule["transport"]]
-        line = " ".join(words)
-        if not any(added == line or added.startswith(f"{line} comment ") for added in present):
-            server.shell(name=f"firewall {line}", commands=[f"{line} comment {shlex.quote(rule['comment'])}"])
-
-
 def probe(item):
     """A question that no operation asks; where the answer is wrong, the shell would make it right."""
     answer = host.get_fact(Command, f"{shlex.join(item['argv'])} || echo not so")
@@ -100,6 +86,5 @@ OPERATIONS = {
 }
 
 items = json.load(open(os.environ["BENCH_WORK"]))[host.name]
-for item in host.loop([item for item in items if item["do"] != "firewall"]):
+for item in host.loop(items):
     OPERATIONS[item["do"]](item)
-firewall([item for item in items if item["do"] == "firewall"])
