@@ -96,6 +96,8 @@ def user(item):
         "home": item["home"],
         "shell": item["shell"],
         "groups": item["groups"],
+        "append": True,
+        "create_home": False,
     }
     if item["uid"] is not None:
         module["uid"] = item["uid"]

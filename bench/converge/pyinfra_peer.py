@@ -28,7 +28,7 @@ def write(work: dict[str, list[dict]], directory: Path, ssh_config: Path) -> Non
 
 
 def run(directory: Path, programs: Path, log: Path, options: tuple[str, ...] = ("-y", "--no-wait")) -> int:
-    """Runs the deploy; returns the number of operations, and refuses a run that changed or failed anything."""
+    """Runs the deploy; returns the number of tasks, and refuses a run that changed or failed anything."""
     environment = {
         **os.environ,
         "BENCH_WORK": str(directory / "work.json"),
@@ -43,8 +43,9 @@ def run(directory: Path, programs: Path, log: Path, options: tuple[str, ...] = (
     log.write_text(said)
     total = re.search(r"Grand total\s+(\d+)\s+(\S+)\s+(\S+)\s+(\d+)", said)
     connected = len(re.findall(r"^\s*\[\S+\]\s+Connected$", said, re.M))
-    hosts = len(json.loads((directory / "work.json").read_text()))
-    if done.returncode != 0 or not total or total[2] != "-" or total[3] != "-" or connected != hosts:
+    work = json.loads((directory / "work.json").read_text())
+    if done.returncode != 0 or not total or total[2] != "-" or total[3] != "-" or connected != len(work):
         wrong = [line for line in said.splitlines() if re.search(r"Success|rror", line)]
         raise Changed("\n".join(wrong) or said[-2000:])
-    return int(total[4])
+    # A question whose answer is right is a task, but no operation.
+    return int(total[4]) + sum(item["do"] == "probe" for items in work.values() for item in items)

@@ -52,6 +52,7 @@ def user(item):
         home=item["home"],
         shell=item["shell"],
         groups=item["groups"],
+        append=True,
         system=item["system"],
         uid=item["uid"],
         ensure_home=False,
