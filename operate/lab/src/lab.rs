@@ -21,6 +21,7 @@ use crate::names;
 use crate::network::{self, Place};
 use crate::packages;
 use crate::paths;
+use crate::settings;
 use crate::spec::{LabHost, LabSpec};
 use crate::ssh::Keys;
 use crate::teardown;
@@ -29,6 +30,11 @@ use crate::world;
 
 /// Free space that a lab's hosts need to grow into, in MiB.
 const HOSTS_SPACE_MIB: u64 = 2048;
+
+/// How many watchers of files root may have. Each host's systemd has about twenty and all hosts' root is one to the
+/// kernel, whose default of 128 is for one machine; a systemd that gets none does not start.
+const INOTIFY_INSTANCES: &str = "fs/inotify/max_user_instances";
+const INOTIFY_INSTANCES_OF_LABS: u64 = 4096;
 
 /// A lab that was brought up on this machine.
 #[derive(Debug)]
@@ -420,6 +426,7 @@ impl Lab {
         let mtu = network::mtu(&uplink);
         let _lock = Lock::take(teardown::MACHINE_LOCK, progress)?;
         teardown::remember_namespace_directory()?;
+        settings::raise(INOTIFY_INSTANCES, INOTIFY_INSTANCES_OF_LABS)?;
         network::ensure_segments(&self.spec, mtu)?;
         uplink::open(&self.spec, &uplink)?;
         for place in network::places(&self.spec) {

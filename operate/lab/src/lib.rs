@@ -20,6 +20,7 @@ mod network;
 mod packages;
 mod paths;
 mod process;
+mod settings;
 mod spec;
 mod ssh;
 mod teardown;

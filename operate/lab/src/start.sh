@@ -34,5 +34,7 @@ while :; do
 	status=0
 	sh -c 'echo $$ >"$1"; shift; exec "$@"' sh "$cgroup/machine/cgroup.procs" "$@" || status=$?
 	# What systemd-nspawn answers when the machine asked for a reboot.
-	[ "$status" = 133 ] || exit "$status"
+	[ "$status" = 133 ] && continue
+	echo "the machine has ended with status $status"
+	exit "$status"
 done

@@ -12,6 +12,7 @@ use crate::names;
 use crate::network;
 use crate::paths;
 use crate::process::Identity;
+use crate::settings;
 use crate::spec::LabSpec;
 use crate::uplink;
 
@@ -51,7 +52,7 @@ pub(crate) fn remove_traces_of_last_lab(progress: &dyn Fn(&str)) -> Result<()> {
     if !Lab::list()?.is_empty() {
         return Ok(());
     }
-    uplink::restore_forwarding()?;
+    settings::restore()?;
     restore_namespace_directory()?;
     remove_cgroups("bastide")?;
     lock.remove()?;

@@ -1,15 +1,12 @@
 //! The lab's way to the real internet: address translation on the machine, and nothing else changed there.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
 use crate::command::{answers_yes, run, run_with_input};
-use crate::error::{LabError, Result, file_error};
+use crate::error::{LabError, Result};
 use crate::network::operator_interface;
-use crate::paths;
+use crate::settings;
 use crate::spec::{LabSpec, overlap};
 
 /// One line of `ip -json route`.
@@ -80,7 +77,7 @@ table ip {table} {{
     );
     run_with_input("connect the lab to the internet", "nft", &["-f", "-"], &rules)?;
     forward(&interface)?;
-    remember_and_forward(uplink)?;
+    forward(uplink)?;
     pass_foreign_firewall(&interface)
 }
 
@@ -91,23 +88,6 @@ pub(crate) fn close(lab: &str) -> Result<()> {
         run("disconnect the lab from the internet", "nft", &["delete", "table", "ip", &table])?;
     }
     leave_foreign_firewall(&operator_interface(lab))
-}
-
-/// Gives the machine's interfaces back the forwarding setting they had before the first lab.
-pub(crate) fn restore_forwarding() -> Result<()> {
-    let directory = remembered();
-    let Ok(entries) = fs::read_dir(&directory) else {
-        return Ok(());
-    };
-    for entry in entries.flatten() {
-        let interface = entry.file_name().to_string_lossy().into_owned();
-        let value = paths::read_file(&entry.path())?;
-        let setting = setting(&interface);
-        if setting.exists() {
-            fs::write(&setting, value).map_err(file_error("restore", &setting))?;
-        }
-    }
-    paths::remove(&directory)
 }
 
 fn table(lab: &str) -> String {
@@ -122,30 +102,9 @@ fn routes() -> Result<Vec<Route>> {
     })
 }
 
-/// Where the settings of interfaces are remembered that a lab changed.
-fn remembered() -> PathBuf {
-    Path::new(paths::TRANSIENT).join("forwarding")
-}
-
-fn setting(interface: &str) -> PathBuf {
-    Path::new("/proc/sys/net/ipv4/conf").join(interface).join("forwarding")
-}
-
-fn remember_and_forward(uplink: &str) -> Result<()> {
-    let memory = remembered().join(uplink);
-    if !memory.exists() {
-        let setting = setting(uplink);
-        let value = paths::read_file(&setting)?;
-        paths::make_directory(&remembered(), 0o755)?;
-        paths::write_file(&memory, value.as_bytes(), 0o644)?;
-    }
-    forward(uplink)
-}
-
 /// Forwards what comes in on `interface`. The machine-wide switch would also reset settings of other interfaces.
 fn forward(interface: &str) -> Result<()> {
-    let setting = setting(interface);
-    fs::write(&setting, "1\n").map_err(file_error("turn forwarding on in", &setting))
+    settings::set(&format!("net/ipv4/conf/{interface}/forwarding"), "1")
 }
 
 /// A machine with Docker or ufw drops what it forwards by a policy of its own, which a rule in our table cannot lift.

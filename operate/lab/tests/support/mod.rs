@@ -245,6 +245,7 @@ impl Snapshot {
             ("mount", "cut -d' ' -f 2,3 /proc/mounts"),
             ("hosts", "cat /etc/hosts; stat -c '%a %u' /etc/hosts"),
             ("forwarding", "grep . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding"),
+            ("limit", "cat /proc/sys/fs/inotify/max_user_instances"),
             ("process", "ps -eo stat,cgroup | grep -v '^Z' | grep bastide"),
             ("process", "ps -eo args | grep -e '[s]ystemd-nspawn' -e '[b]astide-lab:'"),
             ("cgroup", "find /sys/fs/cgroup -maxdepth 4 -path '*bastide*'"),
