@@ -216,11 +216,10 @@ fn bootstrap(image: Image, root: &Path, keyring: &Path) -> Result<()> {
         .args(["--propagation", "private", "mmdebstrap", "--mode=root", "--variant=minbase"])
         .arg("--aptopt=Acquire::Check-Valid-Until \"false\"")
         .arg("--aptopt=Acquire::Languages \"none\"")
-        .arg(format!("--keyring={}", keyring.display()))
         .arg(format!("--include={}", image.packages().join(",")))
-        .args(["--components=main", image.suite()])
+        .arg(image.suite())
         .arg(root)
-        .arg(MIRROR)
+        .arg(format!("deb [signed-by={}] {MIRROR} {} main", keyring.display(), image.suite()))
         // The files of the image must be readable to the hosts' own users whatever the caller's mask is.
         .env("TMPDIR", "/tmp")
         .stdin(Stdio::null());

@@ -78,3 +78,27 @@ APT::Update::Post-Invoke-Success {{}};
 fn find_in(root: &Path) -> Option<PathBuf> {
     PLACES.iter().map(|place| root.join(place)).find(|path| path.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "needs root and the network"]
+    fn needs_root_a_keyring_that_knows_one_release_vouches_for_a_newer_keyring() {
+        let old = Path::new("/usr/share/keyrings/debian-archive-trixie-stable.gpg");
+        let directory = tempfile::tempdir().unwrap();
+        let newer = fetch_newer(old, directory.path()).unwrap();
+        assert!(fs::metadata(newer).unwrap().len() > fs::metadata(old).unwrap().len());
+    }
+
+    #[test]
+    #[ignore = "needs root and the network"]
+    fn needs_root_a_keyring_that_knows_no_release_vouches_for_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let empty = directory.path().join("empty.gpg");
+        fs::write(&empty, b"").unwrap();
+        let refused = fetch_newer(&empty, directory.path()).unwrap_err().to_string();
+        assert!(refused.contains("fetch a newer keyring"), "{refused}");
+    }
+}

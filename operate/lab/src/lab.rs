@@ -1,27 +1,24 @@
 //! The lab as a whole: bringing it up, taking it down, and what can be done with one that is up.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Output, Stdio};
 
 use ipnet::Ipv4Net;
-use serde::Serialize;
 
 use crate::addresses::Addresses;
 use crate::certificates::Certificates;
 use crate::command;
 use crate::error::{LabError, Result};
 use crate::host;
-use crate::image::{self, Image};
+use crate::image;
 use crate::lock::Lock;
-use crate::machine::{Machine, Program};
+use crate::machine::Machine;
 use crate::names;
 use crate::network::{self, Place};
 use crate::packages;
 use crate::paths;
-use crate::settings;
 use crate::spec::{LabHost, LabSpec};
 use crate::ssh::Keys;
 use crate::teardown;
@@ -31,37 +28,10 @@ use crate::world;
 /// Free space that a lab's hosts need to grow into, in MiB.
 const HOSTS_SPACE_MIB: u64 = 2048;
 
-/// How many watchers of files root may have. Each host's systemd has about twenty and all hosts' root is one to the
-/// kernel, whose default of 128 is for one machine; a systemd that gets none does not start.
-const INOTIFY_INSTANCES: &str = "fs/inotify/max_user_instances";
-const INOTIFY_INSTANCES_OF_LABS: u64 = 4096;
-
 /// A lab that was brought up on this machine.
 #[derive(Debug)]
 pub struct Lab {
-    spec: LabSpec,
-}
-
-/// A lab and its machines, as they are now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LabStatus {
-    /// Name of the lab.
-    pub name: String,
-    /// Domain of its world.
-    pub domain: String,
-    /// Hosts in the order of the description, then the world's servers.
-    pub machines: Vec<MachineStatus>,
-}
-
-/// One machine of a lab.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MachineStatus {
-    /// Name of the host, or `cdn` or `acme`.
-    pub name: String,
-    /// Its addresses, public ones first.
-    pub addresses: Vec<Ipv4Addr>,
-    /// Whether it runs.
-    pub running: bool,
+    pub(crate) spec: LabSpec,
 }
 
 impl Lab {
@@ -153,27 +123,6 @@ impl Lab {
     #[must_use]
     pub fn spec(&self) -> &LabSpec {
         &self.spec
-    }
-
-    /// The lab's machines and whether they run.
-    #[must_use]
-    pub fn status(&self) -> LabStatus {
-        let places = network::places(&self.spec);
-        let machines = self
-            .machines()
-            .iter()
-            .map(|machine| MachineStatus {
-                name: machine.name.to_owned(),
-                addresses: places
-                    .iter()
-                    .filter(|place| place.name == machine.name)
-                    .flat_map(|place| &place.links)
-                    .flat_map(|link| link.addresses.iter().map(Ipv4Net::addr))
-                    .collect(),
-                running: machine.identity().leader().is_some(),
-            })
-            .collect();
-        LabStatus { name: self.spec.name.clone(), domain: self.spec.domain.clone(), machines }
     }
 
     /// Runs `argv` as root on `host` and waits for its end, whatever its exit status. Works without the lab's network.
@@ -341,29 +290,25 @@ impl Lab {
         Addresses::of(self.spec.public_network).operator
     }
 
-    fn directory(&self) -> PathBuf {
+    pub(crate) fn directory(&self) -> PathBuf {
         paths::lab(&self.spec.name)
     }
 
-    fn keys(&self) -> Keys {
+    pub(crate) fn keys(&self) -> Keys {
         Keys::at(&self.directory())
     }
 
-    fn certificates(&self) -> Certificates {
+    pub(crate) fn certificates(&self) -> Certificates {
         Certificates::at(&self.directory())
     }
 
     /// The file that says that `up` has finished since the machine booted.
-    fn stamp(&self) -> PathBuf {
+    pub(crate) fn stamp(&self) -> PathBuf {
         paths::transient(&self.spec.name).join("up")
     }
 
-    fn images(&self) -> BTreeSet<Image> {
-        self.machines().iter().map(|machine| machine.image).collect()
-    }
-
     /// Hosts in the order of the description, then the world's servers.
-    fn machines(&self) -> Vec<Machine<'_>> {
+    pub(crate) fn machines(&self) -> Vec<Machine<'_>> {
         let mut machines: Vec<_> =
             self.spec.hosts.iter().map(|host| host::machine(&self.spec, host)).collect();
         machines.push(world::acme(&self.spec));
@@ -374,7 +319,7 @@ impl Lab {
     }
 
     /// Whether this lab is remembered; fails if it is with another description.
-    fn is_known(&self) -> Result<bool> {
+    pub(crate) fn is_known(&self) -> Result<bool> {
         match read_spec(&self.spec.name)? {
             Some(spec) if spec == self.spec => Ok(true),
             Some(spec) => Err(LabError::SpecChanged {
@@ -385,105 +330,7 @@ impl Lab {
         }
     }
 
-    fn is_up(&self) -> bool {
-        self.stamp().exists()
-            && network::is_complete(&self.spec)
-            && self.machines().iter().all(|machine| machine.identity().leader().is_some())
-    }
-
-    fn remember(&self) -> Result<()> {
-        let text = serde_json::to_string_pretty(&self.spec).expect("a description is plain data");
-        paths::make_directory(&self.directory(), 0o755)?;
-        paths::write_file(&self.directory().join(SPEC_FILE), text.as_bytes(), 0o644)
-    }
-
-    /// Fails if another lab's namespaces or network would be taken for this one's.
-    fn require_names_free(&self) -> Result<()> {
-        let own: BTreeSet<_> = network::namespaces(&self.spec).into_iter().collect();
-        for other in Self::list()?.into_iter().filter(|name| *name != self.spec.name) {
-            let Some(spec) = read_spec(&other)? else { continue };
-            if let Some(shared) = network::namespaces(&spec).iter().find(|name| own.contains(*name)) {
-                return Err(LabError::InvalidSpec {
-                    reason: format!(
-                        "lab {other} has a network namespace {shared} too: choose another lab name"
-                    ),
-                });
-            }
-            if crate::spec::overlap(spec.public_network, self.spec.public_network) {
-                return Err(LabError::NetworkInUse {
-                    lab: self.spec.name.clone(),
-                    network: self.spec.public_network.to_string(),
-                    by: format!("{} of lab {other}", spec.public_network),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn connect(&self, progress: &dyn Fn(&str)) -> Result<()> {
-        progress("laying the lab's networks");
-        let uplink = uplink::interface()?;
-        let mtu = network::mtu(&uplink);
-        let _lock = Lock::take(teardown::MACHINE_LOCK, progress)?;
-        teardown::remember_namespace_directory()?;
-        settings::raise(INOTIFY_INSTANCES, INOTIFY_INSTANCES_OF_LABS)?;
-        network::ensure_segments(&self.spec, mtu)?;
-        uplink::open(&self.spec, &uplink)?;
-        for place in network::places(&self.spec) {
-            network::ensure_place(&self.spec, &place, mtu)?;
-        }
-        Ok(())
-    }
-
-    fn start_everything(&self, progress: &dyn Fn(&str)) -> Result<()> {
-        self.keys().ensure(&self.spec)?;
-        self.certificates().ensure(&self.spec)?;
-        host::ensure_operator_directory(&self.operator_dir())?;
-        let machines = self.machines();
-        let stopped: Vec<_> =
-            machines.iter().filter(|machine| machine.identity().leader().is_none()).collect();
-        progress(&format!(
-            "starting {}",
-            or_none(&stopped.iter().map(|machine| machine.name).collect::<Vec<_>>())
-        ));
-        for machine in &stopped {
-            self.start_machine(machine)?;
-        }
-        if self.spec.cdn {
-            world::reload_cdn(&self.spec, &self.certificates())?;
-        }
-        for machine in &machines {
-            for unit in self.wait_for_boot(machine)? {
-                progress(&format!("{} has booted, but its unit {unit} failed", machine.name));
-            }
-        }
-        Ok(())
-    }
-
-    /// Starts a machine as after a power loss: with its disk, in a network that knows nothing of it.
-    fn start_machine(&self, machine: &Machine<'_>) -> Result<()> {
-        machine.identity().kill()?;
-        network::remove_namespace(&network::namespace(&self.spec.name, machine.name))?;
-        network::ensure_place(&self.spec, &self.place(machine.name)?, network::mtu(&uplink::interface()?))?;
-        match (machine.name, self.host(machine.name)) {
-            (_, Some(host)) => {
-                machine.prepare(|| host::files(&self.spec, host, &self.keys(), &self.certificates()))?;
-                machine.start(&Program::Boot)
-            }
-            ("cdn", None) => world::start_cdn(&self.spec, &self.certificates()),
-            (_, None) => world::start_acme(&self.spec, &self.certificates()),
-        }
-    }
-
-    fn wait_for_boot(&self, machine: &Machine<'_>) -> Result<Vec<String>> {
-        machine.wait_for_leader()?;
-        match self.host(machine.name) {
-            Some(_) => machine.wait_for_boot(),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    fn host(&self, name: &str) -> Option<&LabHost> {
+    pub(crate) fn host(&self, name: &str) -> Option<&LabHost> {
         self.spec.hosts.iter().find(|host| host.name == name)
     }
 
@@ -493,7 +340,7 @@ impl Lab {
             .ok_or_else(|| LabError::NotRunning { lab: self.spec.name.clone(), host: host.to_owned() })
     }
 
-    fn machine(&self, name: &str) -> Result<Machine<'_>> {
+    pub(crate) fn machine(&self, name: &str) -> Result<Machine<'_>> {
         let machines = self.machines();
         let known: Vec<String> = machines.iter().map(|machine| machine.name.to_owned()).collect();
         machines
@@ -502,7 +349,7 @@ impl Lab {
             .ok_or_else(|| self.no_such_place("host", name, &known))
     }
 
-    fn place(&self, name: &str) -> Result<Place> {
+    pub(crate) fn place(&self, name: &str) -> Result<Place> {
         let places = network::places(&self.spec);
         let known: Vec<String> = places.iter().map(|place| place.name.clone()).collect();
         places
@@ -534,7 +381,7 @@ fn lock_name(lab: &str) -> String {
     format!("lab-{lab}")
 }
 
-fn read_spec(name: &str) -> Result<Option<LabSpec>> {
+pub(crate) fn read_spec(name: &str) -> Result<Option<LabSpec>> {
     let file = paths::lab(name).join(SPEC_FILE);
     if !file.is_file() {
         return Ok(None);
@@ -547,7 +394,7 @@ fn read_spec(name: &str) -> Result<Option<LabSpec>> {
     })
 }
 
-fn or_none<S: AsRef<str>>(names: &[S]) -> String {
+pub(crate) fn or_none<S: AsRef<str>>(names: &[S]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }

@@ -6,6 +6,7 @@
 //! a trace when [`Lab::down`] is called.
 
 mod addresses;
+mod bring_up;
 mod certificates;
 mod command;
 mod error;
@@ -23,14 +24,16 @@ mod process;
 mod settings;
 mod spec;
 mod ssh;
+mod status;
 mod teardown;
 mod uplink;
 mod world;
 
 pub use error::{LabError, Result};
-pub use lab::{Lab, LabStatus, MachineStatus, cdn_ranges};
+pub use lab::{Lab, cdn_ranges};
 pub use packages::{REQUIRED_PACKAGES, install_missing_packages, missing_packages};
 pub use spec::{LabHost, LabOs, LabSpec};
+pub use status::{LabStatus, MachineStatus};
 
 /// Fails unless this process may do what a lab needs.
 fn require_root() -> Result<()> {
