@@ -172,6 +172,8 @@ mod tests {
         let mut child = Command::new("sh")
             .args(["-c", "while :; do sleep 60; done", &identity.marker])
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         assert!(identity.is_alive());
@@ -187,6 +189,8 @@ mod tests {
         let mut child = Command::new("sh")
             .args(["-c", "while :; do sleep 60; done", &format!("{}x", identity.marker)])
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         assert!(!identity.is_alive());
