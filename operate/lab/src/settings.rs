@@ -23,7 +23,12 @@ pub(crate) fn set(setting: &str, value: &str) -> Result<()> {
         paths::make_directory(&remembered(), 0o755)?;
         paths::write_file(&memory, before.as_bytes(), 0o644)?;
     }
-    fs::write(&file, value).map_err(file_error("set", &file))
+    write(&file, value)
+}
+
+/// Sets `setting` of something that the lab made and that takes its settings along when it goes.
+pub(crate) fn set_own(setting: &str, value: &str) -> Result<()> {
+    write(&Path::new(KERNEL).join(setting), value)
 }
 
 /// Sets `setting`, a number, to `least` if it is less.
@@ -51,6 +56,10 @@ pub(crate) fn restore() -> Result<()> {
         }
     }
     paths::remove(&directory)
+}
+
+fn write(file: &Path, value: &str) -> Result<()> {
+    fs::write(file, value).map_err(file_error("set", file))
 }
 
 fn remembered() -> PathBuf {

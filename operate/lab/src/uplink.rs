@@ -76,8 +76,8 @@ table ip {table} {{
 "#
     );
     run_with_input("connect the lab to the internet", "nft", &["-f", "-"], &rules)?;
-    forward(&interface)?;
-    forward(uplink)?;
+    settings::set_own(&forwarding(&interface), "1")?;
+    settings::set(&forwarding(uplink), "1")?;
     pass_foreign_firewall(&interface)
 }
 
@@ -102,9 +102,9 @@ fn routes() -> Result<Vec<Route>> {
     })
 }
 
-/// Forwards what comes in on `interface`. The machine-wide switch would also reset settings of other interfaces.
-fn forward(interface: &str) -> Result<()> {
-    settings::set(&format!("net/ipv4/conf/{interface}/forwarding"), "1")
+/// The switch for forwarding what comes in on `interface`. The machine-wide one would also reset other settings.
+fn forwarding(interface: &str) -> String {
+    format!("net/ipv4/conf/{interface}/forwarding")
 }
 
 /// A machine with Docker or ufw drops what it forwards by a policy of its own, which a rule in our table cannot lift.
