@@ -1,6 +1,6 @@
 //! What checks of hosts have in common.
 
-use crate::source::{Software, floor};
+use crate::source::{Floor, Software, floor, source};
 use bastide_platform::{OperatingSystem, Platform, Version};
 use bastide_verify::probe::{Command, CommandOutcome};
 use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
@@ -32,13 +32,30 @@ where
     Check::new(id, component, Some(host), claim, move |field| probe(field, Arc::clone(&subject)))
 }
 
-/// Whether a running server is fit by its release; `said` is how it names itself.
-pub(crate) fn judge_release(
+/// Whether a running server on `host` is fit: by its release, `said` being how it names itself, and by its package where
+/// the distribution patches an older release.
+pub(crate) async fn judge_release(
+    field: &Field,
+    (host, os): (&str, OperatingSystem),
     software: Software,
-    os: OperatingSystem,
     said: &str,
 ) -> Result<Evidence, Failure> {
     let floor = floor(software, os);
+    let evidence = judge_by_release(&floor, said)?;
+    let (Some(oldest), Ok(source)) = (floor.package, source(software, os)) else { return Ok(evidence) };
+    let Some(package) = source.packages.first() else { return Ok(evidence) };
+    let version = output(field, host, &["dpkg-query", "--show", "--showformat=${Version}", package]).await?;
+    let version = version.trim();
+    let fit = ["dpkg", "--compare-versions", version, "ge", oldest];
+    if field.command(host, &fit).await?.succeeded() {
+        Ok(format!("{evidence}, {package} {version} of the distribution"))
+    } else {
+        refuted(format!("{package} {version} is older than {oldest}: {}", floor.reason))
+    }
+}
+
+fn judge_by_release(floor: &Floor, said: &str) -> Result<Evidence, Failure> {
+    let software = floor.software;
     match release_in(said) {
         None => refuted(format!("{software} does not say its release: `{said}`")),
         Some(running) if floor.allows(running) => Ok(format!("{software} runs in release {running}")),
@@ -98,8 +115,9 @@ pub(crate) fn release_in(text: &str) -> Option<Version> {
 
 #[cfg(test)]
 mod tests {
-    use super::release_in;
-    use bastide_platform::Version;
+    use super::{judge_by_release, release_in};
+    use crate::source::{Software, floor};
+    use bastide_platform::{OperatingSystem, Version};
 
     #[test]
     fn finds_the_release_in_what_servers_say() {
@@ -112,5 +130,13 @@ mod tests {
             assert_eq!(release_in(text), Some(release), "{text}");
         }
         assert_eq!(release_in("no number"), None);
+    }
+
+    #[test]
+    fn an_older_release_is_refuted() {
+        let floor = floor(Software::Caddy, OperatingSystem::Debian14);
+        assert!(judge_by_release(&floor, "v2.11.4 h1:abc").is_ok());
+        assert!(judge_by_release(&floor, "v2.6.2").is_err());
+        assert!(judge_by_release(&floor, "caddy").is_err());
     }
 }

@@ -217,7 +217,7 @@ async fn speaks_tls(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence
 async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
     let argv = ["docker", "version", "--format", "{{.Server.Version}}"];
     let said = output(&field, &subject.host, &argv).await?;
-    judge_release(Software::Docker, subject.os, said.trim())
+    judge_release(&field, (&subject.host, subject.os), Software::Docker, said.trim()).await
 }
 
 /// What people get: written to and read back from all three stores, through everything in between.

@@ -252,7 +252,7 @@ async fn logged(field: &Field, host: &str, nonce: &str) -> Result<serde_json::Va
 
 async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
     let said = output(&field, &subject.host, &["caddy", "version"]).await?;
-    judge_release(Software::Caddy, subject.os, said.trim())
+    judge_release(&field, (&subject.host, subject.os), Software::Caddy, said.trim()).await
 }
 
 #[cfg(test)]

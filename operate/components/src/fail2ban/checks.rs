@@ -131,5 +131,5 @@ async fn watches(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, F
 
 async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
     let said = output(&field, &subject.host, &["fail2ban-client", "version"]).await?;
-    judge_release(Software::Fail2ban, subject.os, said.trim())
+    judge_release(&field, (&subject.host, subject.os), Software::Fail2ban, said.trim()).await
 }

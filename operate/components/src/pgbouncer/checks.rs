@@ -237,7 +237,7 @@ async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Fa
         "SHOW VERSION",
     ];
     let said = output(&field, &subject.host, &argv).await?;
-    judge_release(Software::PgBouncer, subject.os, said.trim())
+    judge_release(&field, (&subject.host, subject.os), Software::PgBouncer, said.trim()).await
 }
 
 #[cfg(test)]

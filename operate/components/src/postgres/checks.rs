@@ -1,7 +1,7 @@
 //! What must be true of PostgreSQL, asked over the network where it is about the network.
 
 use super::login::{Server, let_in, turned_away};
-use super::{DATABASE, NAME, OWNING_ROLE, PORT, SERVING_ROLE, password_of, version};
+use super::{NAME, OWNING_ROLE, PORT, SERVING_ROLE, password_of, version};
 use crate::Context;
 use crate::probing::{about, judge_release, output, refuted};
 use crate::secrets::Secret;
@@ -148,6 +148,6 @@ async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Fa
         OWNING_ROLE,
     )?;
     let said = session.parameters.get("server_version").map(String::as_str).unwrap_or_default();
-    judge_release(Software::Postgres(subject.version), subject.os, said)
-        .map(|evidence| format!("{evidence} (database {DATABASE})"))
+    let software = Software::Postgres(subject.version);
+    judge_release(&field, (&subject.host, subject.os), software, said).await
 }

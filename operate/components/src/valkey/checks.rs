@@ -258,7 +258,8 @@ async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Fa
     let probe = subject.as_user(MONITOR_USER, &subject.monitor_password).command(&["INFO", "server"]);
     let session = opened(field.valkey(&subject.app, probe).await?)?;
     let info = session.replies.first().and_then(Reply::text).unwrap_or_default();
-    judge_release(Software::Valkey, subject.os, value(info, "valkey_version"))
+    let said = value(info, "valkey_version");
+    judge_release(&field, (&subject.host, subject.os), Software::Valkey, said).await
 }
 
 fn opened(attempt: Attempt<ValkeySession>) -> Result<ValkeySession, Failure> {
