@@ -47,7 +47,6 @@ def write(work: dict[str, list[dict]], directory: Path, ssh_config: Path, socket
     (directory / "site.yml").write_text(PLAYBOOK)
     for host, items in work.items():
         tasks = [TASKS[item["do"]](item) for item in items]
-        tasks.extend(authorized_keys(item) for item in items if item["do"] == "user" and item["keys"] is not None)
         # JSON is YAML.
         (directory / "hosts" / f"{host}.yml").write_text(json.dumps(tasks, indent=1))
 
@@ -102,17 +101,6 @@ def user(item):
     if item["uid"] is not None:
         module["uid"] = item["uid"]
     return {"name": f"user {item['name']}", "ansible.builtin.user": module}
-
-
-def authorized_keys(item):
-    module = {
-        "user": item["name"],
-        "key": "\n".join(item["keys"]),
-        "path": f"{item['home']}/.ssh/authorized_keys",
-        "manage_dir": False,
-        "exclusive": True,
-    }
-    return {"name": f"keys of {item['name']}", "ansible.posix.authorized_key": module}
 
 
 def probe(item):

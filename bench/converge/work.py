@@ -7,14 +7,13 @@
     absent     path
     packages   names
     unit       name, enabled, running
-    user       name, home, shell, groups, system, uid, keys
+    user       name, home, shell, groups, system, uid
     probe      name, argv, expected                 a question that no module asks: the answer must be `expected`
 
 Where a resource could be mapped to more or to less work, it is mapped to less: the peers run no handlers, no
 validation, no reload, and do not compare the live kernel settings or the live firewall, all of which Bastide does.
 """
 
-import json
 import subprocess
 import tarfile
 from io import BytesIO
@@ -88,7 +87,10 @@ def absent(spec):
 
 def user(spec):
     fields = ("name", "home", "shell", "groups", "system", "uid")
-    return [{"do": "user", **{field: spec[field] for field in fields}, "keys": spec["authorized_keys"]}]
+    items = [{"do": "user", **{field: spec[field] for field in fields}}]
+    if spec["authorized_keys"] is not None:
+        items.append(file(f"{spec['home']}/.ssh/authorized_keys", spec["name"], spec["name"], 0o600))
+    return items
 
 
 def sysctl(spec):
@@ -183,7 +185,3 @@ KINDS = {
     "container-image": container_image,
     "command": command,
 }
-
-
-def load(path: Path) -> dict:
-    return json.loads(path.read_text())

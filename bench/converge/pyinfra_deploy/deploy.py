@@ -57,14 +57,6 @@ def user(item):
         uid=item["uid"],
         ensure_home=False,
     )
-    if item["keys"] is not None:
-        server.user_authorized_keys(
-            name=f"keys of {item['name']}",
-            user=item["name"],
-            public_keys=item["keys"],
-            delete_keys=True,
-            authorized_key_directory=f"{item['home']}/.ssh",
-        )
 
 
 def probe(item):
