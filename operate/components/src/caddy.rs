@@ -5,7 +5,7 @@ pub(crate) mod checks;
 use crate::app::SLOTS;
 use crate::cloudflare::{self, CLIENT_HEADER, ORIGIN_PULL_AUTHORITY};
 use crate::fail2ban::{BANS, JAILS};
-use crate::paths::AUTHORITY;
+use crate::paths::{self, AUTHORITY};
 use crate::source::{self, Software};
 use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{Directory, File, Resource, Sysctl, Unit};
@@ -75,7 +75,15 @@ impl Component for Caddy {
         }
         let drop_in = Resource::new(NAME, drop_in());
         let caddyfile = Resource::new(NAME, caddyfile(platform));
-        let unit = Unit::running("caddy.service").restarted_by([&drop_in]).reloaded_by([&caddyfile]);
+        let mut unit = Unit::running("caddy.service").restarted_by([&drop_in]).reloaded_by([&caddyfile]);
+        // Caddy reads the authorities that it trusts when it reads its configuration.
+        unit.reload_on.push(paths::file(AUTHORITY));
+        if cloudflare::in_front(platform) {
+            unit.reload_on.push(paths::file(ORIGIN_PULL_AUTHORITY));
+        }
+        if platform.settings.acme.root.is_some() {
+            unit.reload_on.push(paths::file(ACME_ROOT));
+        }
         resources.extend([drop_in, caddyfile, Resource::new(NAME, unit)]);
         Ok(resources)
     }

@@ -6,7 +6,7 @@
 mod checks;
 
 use crate::authority::Wanted;
-use crate::paths::{AUTHORITY, TLS_DIRECTORY};
+use crate::paths::{self, AUTHORITY, TLS_DIRECTORY};
 use crate::postgres::{self, DATABASE, POOLER_QUERY, POOLER_ROLE, SERVING_ROLE};
 use crate::source::{self, Software};
 use crate::{Component, ComponentError, Context, Step};

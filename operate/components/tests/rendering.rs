@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
 
 use bastide_components::{AppImage, Authority, Context, Secrets, Step, resources};
-use bastide_converge::resource::{Content, File, Resource, Spec};
+use bastide_converge::resource::{Content, File, Resource, ResourceId, Spec};
 use bastide_platform::{CdnProvider, Host, Platform};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -163,6 +163,30 @@ fn a_host_has_every_resource_once() {
         ids.sort();
         let repeated: Vec<&[String]> = ids.windows(2).filter(|pair| pair[0] == pair[1]).collect();
         assert!(repeated.is_empty(), "{host}: {repeated:?}");
+    }
+}
+
+#[test]
+fn units_depend_on_what_comes_before_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[]));
+    for (host, resources) in &rendered.by_host {
+        let mut before: Vec<ResourceId> = Vec::new();
+        for resource in resources {
+            let needed = match &resource.spec {
+                Spec::Unit(unit) => [unit.restart_on.clone(), unit.reload_on.clone()].concat(),
+                Spec::Slots(slots) => slots.restart_on.clone(),
+                _ => vec![],
+            };
+            for id in needed {
+                assert!(
+                    before.contains(&id),
+                    "{host}: {} needs {id}, which does not come before it",
+                    resource.id()
+                );
+            }
+            before.push(resource.id());
+        }
     }
 }
 

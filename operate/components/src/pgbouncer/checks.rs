@@ -150,7 +150,7 @@ async fn prepared_statements(field: Arc<Field>, subject: Arc<Subject>) -> Result
         .login(SERVING_ROLE, &subject.serving)
         .prepared(sql, &["{connection}"], EXECUTIONS)
         .connections(clients);
-    login.timeout_ms = 20_000;
+    login.timeout_ms = 25_000;
     let session = let_in(field.postgres(&subject.app, login).await?, SERVING_ROLE)?;
     judge_answers(&session, clients, subject.server_connections)
 }
