@@ -69,11 +69,9 @@ impl Component for PgBouncer {
         let access = Resource::new(NAME, access(context.platform));
         let users = Resource::new(NAME, users(context));
         let drop_in = Resource::new(NAME, drop_in(context.platform));
-        let unit = Unit::running("pgbouncer.service").restarted_by([&configuration, &drop_in]).reloaded_by([
-            &certificate,
-            &access,
-            &users,
-        ]);
+        let unit = Unit::running("pgbouncer.service").restarted_by([&configuration, &drop_in]);
+        let mut unit = unit.reloaded_by([&certificate, &access, &users]);
+        unit.reload_on.push(paths::file(AUTHORITY));
         resources.extend([certificate, configuration, access, users, drop_in, Resource::new(NAME, unit)]);
         Ok(resources)
     }
