@@ -231,6 +231,9 @@ pub enum LabCommand {
         /// The host.
         host: String,
     },
+    /// Print where a root directory with the platform's servers is, built if need be; tests run in it.
+    #[command(hide = true)]
+    ServersRoot,
 }
 
 /// Arguments of the agent.

@@ -13,6 +13,7 @@ use crate::command;
 use crate::error::{LabError, Result, file_error};
 use crate::keyring;
 use crate::lock::Lock;
+use crate::packages;
 use crate::paths;
 use crate::spec::LabOs;
 
@@ -59,6 +60,26 @@ const HOST_PACKAGES: &[&str] = &[
 /// What the world around the hosts runs: a CDN and an ACME authority.
 const WORLD_PACKAGES: &[&str] = &["ca-certificates", "caddy", "curl", "openssl", "pebble"];
 
+/// The servers that the platform runs, and what works with them: tests meet them here, so that nobody's own machine has
+/// to have them.
+const SERVERS_PACKAGES: &[&str] = &[
+    "ca-certificates",
+    "dbus",
+    "docker-cli",
+    "docker.io",
+    "iproute2",
+    "iptables",
+    "nftables",
+    "openssh-client",
+    "openssl",
+    "pgbouncer",
+    "postgresql-18",
+    "procps",
+    "ufw",
+    "valkey-server",
+    "valkey-tools",
+];
+
 /// Only here: the mirror's testing suite may be older than it says it is valid, and translations cost time.
 const APT_CONFIGURATION: &str = "Acquire::Check-Valid-Until \"false\";\nAcquire::Languages \"none\";\n";
 /// A lab's host is made anew after a crash of the machine, so dpkg need not wait for the disk.
@@ -71,6 +92,8 @@ pub(crate) enum Image {
     Host(LabOs),
     /// The root of the CDN and the ACME authority.
     World,
+    /// A root with the platform's servers, for tests.
+    Servers,
 }
 
 impl Image {
@@ -84,13 +107,14 @@ impl Image {
             Self::Host(LabOs::Debian14) => "debian-14",
             Self::Host(LabOs::Debian13) => "debian-13",
             Self::World => "world",
+            Self::Servers => "servers",
         }
     }
 
     fn suite(self) -> &'static str {
         match self {
             Self::Host(LabOs::Debian13) => "trixie",
-            Self::Host(LabOs::Debian14) | Self::World => "forky",
+            Self::Host(LabOs::Debian14) | Self::World | Self::Servers => "forky",
         }
     }
 
@@ -98,6 +122,7 @@ impl Image {
         match self {
             Self::Host(_) => HOST_PACKAGES,
             Self::World => WORLD_PACKAGES,
+            Self::Servers => SERVERS_PACKAGES,
         }
     }
 
@@ -124,6 +149,19 @@ impl Image {
         hash.update(SETUP_VERSION.to_le_bytes());
         hash.finalize()[..6].iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// A root directory with the servers that the platform runs, each in the version of the lab's default operating system;
+/// built where the cache lacks it. For tests: nothing may be changed in it, so mount a layer over it.
+///
+/// # Errors
+/// Without root, without space, or when a package cannot be had.
+pub fn servers_root(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    crate::require_root()?;
+    packages::install_missing_packages(progress)?;
+    paths::make_directory(&paths::images(), 0o755)?;
+    ensure(&BTreeSet::from([Image::Servers]), progress)?;
+    Ok(Image::Servers.path())
 }
 
 /// Builds those of `images` that the cache lacks, all at the same time.
@@ -284,8 +322,10 @@ mod tests {
     #[test]
     fn images_of_different_content_have_different_names() {
         let names: BTreeSet<_> =
-            [Image::Host(LabOs::Debian14), Image::Host(LabOs::Debian13), Image::World].map(Image::key).into();
-        assert_eq!(names.len(), 3);
+            [Image::Host(LabOs::Debian14), Image::Host(LabOs::Debian13), Image::World, Image::Servers]
+                .map(Image::key)
+                .into();
+        assert_eq!(names.len(), 4);
         assert_eq!(Image::World.key(), Image::World.key());
     }
 

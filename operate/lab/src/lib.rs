@@ -30,6 +30,7 @@ mod uplink;
 mod world;
 
 pub use error::{LabError, Result};
+pub use image::servers_root;
 pub use lab::{Lab, cdn_ranges};
 pub use packages::{REQUIRED_PACKAGES, install_missing_packages, missing_packages};
 pub use spec::{LabHost, LabOs, LabSpec};

@@ -11,8 +11,10 @@ use std::process::ExitStatus;
 
 /// Does what the person asks of the lab.
 pub fn run(arguments: &Arguments, options: &Options) -> Result<Exit> {
-    if matches!(options.command, LabCommand::Status) {
-        return status(arguments);
+    match options.command {
+        LabCommand::Status => return status(arguments),
+        LabCommand::ServersRoot => return servers_root(),
+        _ => {}
     }
     let platform = operator::load(arguments)?;
     if matches!(options.command, LabCommand::Up) {
@@ -21,7 +23,7 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<Exit> {
     }
     let lab = operator::existing(&platform)?;
     match &options.command {
-        LabCommand::Up | LabCommand::Status => Ok(Exit::Done),
+        LabCommand::Up | LabCommand::Status | LabCommand::ServersRoot => Ok(Exit::Done),
         LabCommand::Shell { host } => Ok(exit(lab.shell(host)?)),
         LabCommand::Exec { host, command } => {
             let command: Vec<&str> = command.iter().map(String::as_str).collect();
@@ -71,6 +73,12 @@ fn status(arguments: &Arguments) -> Result<Exit> {
             println!("{:>10} {state} {}", machine.name, addresses.join(", "));
         }
     }
+    Ok(Exit::Done)
+}
+
+fn servers_root() -> Result<Exit> {
+    let root = bastide_lab::servers_root(&|line| eprintln!("{:>10} {line}", "lab"))?;
+    println!("{}", root.display());
     Ok(Exit::Done)
 }
 
