@@ -21,11 +21,8 @@ prerequisites:       ## install what a fresh Debian or Ubuntu machine lacks
 quick: prerequisites ## the inner loop: unit and snapshot tests only
 	. .ci/environment; cargo test --workspace --locked
 
-test: prerequisites  ## everything, in a lab of its own; needs root
-	. .ci/environment; cargo fmt --check
-	. .ci/environment; cargo clippy --workspace --all-targets --locked -- -D warnings
-	. .ci/environment; cargo build --release --locked -p bastide-cli -p app
-	. .ci/environment; cargo test --workspace --locked -- --include-ignored
+test: prerequisites  ## everything, in labs of its own beside any that is up; needs root
+	.ci/test
 
 bench: build         ## the numbers, in a lab of their own; needs root
 	. .ci/environment; bench/converge/run
