@@ -10,7 +10,7 @@ pub use survey::survey;
 pub use traffic::{Cell, Expected, Measured, Traffic, Verdict};
 
 use crate::{Check, Failure, Field, Vantage};
-use bastide_platform::{Endpoint, Host, Platform, Port, Transport};
+use bastide_platform::{CdnProvider, Endpoint, Host, Platform, Port, Transport};
 use std::collections::BTreeSet;
 
 const COMPONENT: &str = "reachability";
@@ -25,10 +25,15 @@ pub fn checks(platform: &Platform) -> Vec<Check> {
     checks
 }
 
-/// Every place whose traffic is measured.
+/// Every place whose traffic is measured: a CDN is one only where it stands in front.
 fn vantages(platform: &Platform) -> Vec<Vantage> {
-    let outside = [Vantage::Internet, Vantage::AnotherClient, Vantage::Cdn, Vantage::Operator];
-    outside.into_iter().chain(platform.hosts.iter().map(|host| Vantage::host(&host.name))).collect()
+    let cdn = platform.settings.cdn.provider != CdnProvider::None;
+    let outside = [Vantage::Internet, Vantage::AnotherClient, Vantage::Operator];
+    outside
+        .into_iter()
+        .chain(cdn.then_some(Vantage::Cdn))
+        .chain(platform.hosts.iter().map(|host| Vantage::host(&host.name)))
+        .collect()
 }
 
 /// Whether packets may be sent from `from` towards `host` at all.
