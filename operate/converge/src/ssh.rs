@@ -122,7 +122,10 @@ pub fn explain(host: &str, said: &str) -> String {
         "its user may not run anything by `sudo -n`: grant it NOPASSWD, or log in as root"
     } else if said.contains("Connection refused") {
         "nothing listens at its SSH port: is sshd running?"
-    } else if said.contains("timed out") || said.contains("No route to host") || said.contains("unreachable")
+    } else if ["timed out", "No route to host", "unreachable", "kex_exchange_identification"]
+        .iter()
+        // The last is all that a jump leaves of the others.
+        .any(|sign| said.contains(sign))
     {
         "it does not answer: is it running, is its address right, and does the provider's firewall let you in?"
     } else {

@@ -74,7 +74,10 @@ async fn versions(field: &Field, host: &str, resources: &[Resource]) -> Vec<Valu
 
 /// The container that serves: its slot and its image.
 async fn running_release(field: &Field, host: &str) -> Value {
-    let argv = ["docker", "ps", "--filter", "name=^app-(blue|green)$", "--format", "{{.Names}} {{.Image}}"];
+    // `docker ps` shows an identity where the image's name happens to look like one.
+    let script = "docker ps --quiet --filter 'name=^app-(blue|green)$' | \
+                  xargs --no-run-if-empty docker inspect --format '{{slice .Name 1}} {{.Config.Image}}'";
+    let argv = ["sh", "-c", script];
     let outcome = field.command(host, &argv).await;
     let line = outcome.map(|outcome| outcome.stdout).unwrap_or_default();
     match line.trim().split_once(' ') {

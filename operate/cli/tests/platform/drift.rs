@@ -24,7 +24,7 @@ const fn drift(host: &'static str, by_hand: &'static str, resource: &'static str
     Drift { host, by_hand, resource }
 }
 
-const BY_HAND: [Drift; 13] = [
+const BY_HAND: [Drift; 14] = [
     drift(
         "cache",
         "echo '# by hand' >> /etc/bastide/valkey/durable.conf",
@@ -43,7 +43,9 @@ const BY_HAND: [Drift; 13] = [
     drift("edge", "rm /var/lib/bastide-jump/.ssh/authorized_keys", "user jump"),
     drift("edge", "systemctl disable fail2ban", "unit fail2ban.service"),
     drift("edge", "sed -i s/308/302/ /etc/caddy/Caddyfile", "file /etc/caddy/Caddyfile"),
+    // The kernel resets other settings of the network with it.
     drift("edge", "sysctl -qw net.ipv4.ip_forward=0", "sysctl bastide-egress"),
+    drift("edge", "sysctl -qw net.ipv4.conf.all.secure_redirects=1", "sysctl bastide-network"),
     drift("identity", "sed -i /app$/d /etc/hosts", "file /etc/hosts"),
     drift("identity", "apt-get remove -qq unattended-upgrades", "packages unattended-upgrades"),
 ];
