@@ -33,7 +33,12 @@ impl Component for Bastion {
         let way_in = Port::tcp(edge.ssh.port);
         let inside: BTreeSet<u16> = private_hosts(platform).map(|host| host.ssh.port).collect();
         let second_hop = |port| {
-            Flow::new(Endpoint::Role(Role::Edge), Endpoint::AnyHost, Port::tcp(port), "bastion's second hop")
+            Flow::new(
+                Endpoint::Role(Role::Edge),
+                Endpoint::AnyHost,
+                Port::tcp(port),
+                "second hop of the bastion",
+            )
         };
         std::iter::once(Flow::new(Endpoint::Operator, Endpoint::Role(Role::Edge), way_in, "bastion"))
             .chain(inside.into_iter().map(second_hop))

@@ -82,7 +82,7 @@ pub fn forward(platform: &Platform, host: &Host) -> Vec<ForwardRule> {
         from: platform.private_network.to_string(),
         to: "0.0.0.0/0".to_owned(),
         ports: Some(PORTS.map(|(port, transport)| (port, transport.to_owned())).to_vec()),
-        comment: "way out of the private network".to_owned(),
+        comment: "egress of the private network".to_owned(),
     }]
 }
 

@@ -19,7 +19,7 @@ pub fn flows() -> Vec<Flow> {
         tcp(Endpoint::Cdn, role(Role::Edge), 80, "HTTP"),
         tcp(Endpoint::Cdn, role(Role::Edge), 443, "HTTPS"),
         tcp(Endpoint::Operator, role(Role::Edge), 22, "bastion"),
-        tcp(role(Role::Edge), Endpoint::AnyHost, 22, "bastion's second hop"),
+        tcp(role(Role::Edge), Endpoint::AnyHost, 22, "second hop of the bastion"),
         tcp(role(Role::Edge), role(Role::App), 8080, "blue"),
         tcp(role(Role::Edge), role(Role::App), 8081, "green"),
         tcp(role(Role::Edge), role(Role::Identity), 9000, "issuer"),

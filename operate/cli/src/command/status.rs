@@ -45,12 +45,16 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
     Ok(if reachable { Exit::Done } else { Exit::Failed })
 }
 
-/// The version of the first package of every component on a host.
+/// The version of every component on a host that is a server with a package of its name.
 async fn versions(field: &Field, host: &str, resources: &[Resource]) -> Vec<Value> {
     let servers: Vec<(&str, &str)> = resources
         .iter()
         .filter_map(|resource| match &resource.spec {
-            Spec::Packages(packages) => Some((resource.component.as_str(), packages.names.first()?.as_str())),
+            Spec::Packages(packages) => {
+                let component = resource.component.as_str();
+                let server = packages.names.iter().find(|package| package.starts_with(component))?;
+                Some((component, server.as_str()))
+            }
             _ => None,
         })
         .collect();
