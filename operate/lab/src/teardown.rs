@@ -41,7 +41,7 @@ pub(crate) fn remove(spec: &LabSpec, progress: &dyn Fn(&str)) -> Result<()> {
     for namespace in network::namespaces(spec) {
         network::remove_namespace(&namespace)?;
     }
-    remove_cgroups(&format!("bastide/{lab}"))?;
+    remove_cgroups_of(lab)?;
     paths::remove(&paths::transient(lab))?;
     remove_directory_of(lab)
 }
@@ -54,7 +54,7 @@ pub(crate) fn remove_traces_of_last_lab(progress: &dyn Fn(&str)) -> Result<()> {
     }
     settings::restore()?;
     restore_namespace_directory()?;
-    remove_cgroups("bastide")?;
+    remove_shared_cgroup()?;
     lock.remove()?;
     let transient = Path::new(paths::TRANSIENT);
     paths::remove_if_empty(&[
@@ -105,14 +105,24 @@ fn is_mounted(path: &str) -> Result<bool> {
     Ok(mounts.lines().any(|line| line.split(' ').nth(4) == Some(path)))
 }
 
-/// Removes the control group and those below it. The unified hierarchy may be mounted nowhere on this machine, so it is
-/// mounted where only the removing process sees it.
-fn remove_cgroups(group: &str) -> Result<()> {
-    let script = r#"mount -t cgroup2 cgroup2 /sys/fs/cgroup
-cd /sys/fs/cgroup
-[ ! -d "$1" ] || find "$1" -depth -type d -exec rmdir {} +"#;
+/// Removes the lab's control group and those below it.
+fn remove_cgroups_of(lab: &str) -> Result<()> {
+    let group = format!("bastide/{lab}");
+    in_cgroups(r#"[ ! -d "$1" ] || find "$1" -depth -type d -exec rmdir {} +"#, &group)
+}
+
+/// Removes the control group that all labs share, unless it holds one of a lab that this process cannot see: one that
+/// runs in a container, say.
+fn remove_shared_cgroup() -> Result<()> {
+    in_cgroups(r#"[ ! -d "$1" ] || find "$1" -mindepth 1 -type d | grep -q . || rmdir "$1""#, "bastide")
+}
+
+/// Runs a script on a control group, in the unified hierarchy. That may be mounted nowhere on this machine, so it is
+/// mounted where only the script sees it.
+fn in_cgroups(script: &str, group: &str) -> Result<()> {
+    let script = format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup\ncd /sys/fs/cgroup\n{script}");
     let attempted = "remove the control groups of the lab";
-    let arguments = ["--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh", group];
+    let arguments = ["--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh", group];
     let deadline = Instant::now() + CGROUP_DEADLINE;
     loop {
         match command::run(attempted, "unshare", &arguments) {
