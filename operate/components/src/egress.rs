@@ -139,7 +139,9 @@ async fn visit(
     address: IpAddr,
     edge: Option<IpAddr>,
 ) -> Result<(Vec<(String, Vec<Reach>)>, Visits), Failure> {
-    let awaited = Vec::from_iter(edge);
+    // All hosts come with the edge's address, so the first must not end the wait for the others: the client awaits
+    // itself too, who never comes.
+    let awaited: Vec<IpAddr> = edge.into_iter().chain([address]).collect();
     let ports = vec![(443, awaited.clone()), (UNUSED, awaited)];
     let listener = ListenBriefly { address, ports, lease_ms: LEASE_MS };
     let mut visits = JoinSet::new();
