@@ -61,3 +61,22 @@ impl Scratch {
         before.difference.expect("a difference before the change").summary
     }
 }
+
+/// Whether this is the inner of two runs of the ignored test `test`: the outer one runs it again in `namespaces` of
+/// its own (options of `unshare`), where the inner one calls `prepare` first.
+pub(crate) fn in_namespaces(test: &str, namespaces: &[&str], prepare: impl FnOnce()) -> bool {
+    const INNER: &str = "BASTIDE_TEST_NAMESPACE";
+    if std::env::var_os(INNER).is_some() {
+        prepare();
+        return true;
+    }
+    let status = std::process::Command::new("unshare")
+        .args(namespaces)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", test])
+        .env(INNER, "1")
+        .status()
+        .unwrap();
+    assert!(status.success());
+    false
+}

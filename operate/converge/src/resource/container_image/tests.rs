@@ -1,35 +1,21 @@
 use super::*;
+use crate::resource::testing::in_namespaces;
 use sha2::{Digest, Sha256};
 use std::process::Command;
 
 /// Runs the named test again in namespaces with an engine of its own.
 fn in_namespace(test: &str) -> bool {
-    if std::env::var_os("BASTIDE_TEST_NAMESPACE").is_some() {
-        let script = "mount -t tmpfs tmpfs /run; ip link set lo up; mkdir /run/d; \
+    in_namespaces(
+        test,
+        &["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"],
+        || {
+            let script = "mount -t tmpfs tmpfs /run; ip link set lo up; mkdir /run/d; \
             (dockerd --bridge=none --iptables=false --storage-driver=vfs --data-root /run/d/data \
              --exec-root /run/d/exec >/run/d/log 2>&1 &); \
             i=0; until docker version >/dev/null 2>&1; do i=$((i+1)); [ $i -lt 300 ] || { cat /run/d/log; exit 1; }; sleep 0.1; done";
-        assert!(Command::new("sh").args(["-ec", script]).status().unwrap().success());
-        return true;
-    }
-    let status = Command::new("unshare")
-        .args([
-            "--net",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "--propagation",
-            "private",
-        ])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", test])
-        .env("BASTIDE_TEST_NAMESPACE", "1")
-        .status()
-        .unwrap();
-    assert!(status.success());
-    false
+            assert!(Command::new("sh").args(["-ec", script]).status().unwrap().success());
+        },
+    )
 }
 
 fn sh(script: &str) -> String {

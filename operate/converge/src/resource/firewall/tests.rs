@@ -1,4 +1,5 @@
 use super::*;
+use crate::resource::testing::in_namespaces;
 use std::process::Command;
 
 fn firewall() -> Firewall {
@@ -42,20 +43,10 @@ fn sh(script: &str) -> String {
 
 /// Runs the named test again in network and mount namespaces of its own, with ufw's files copied aside.
 fn in_namespace(test: &str) -> bool {
-    if std::env::var_os("BASTIDE_TEST_NAMESPACE").is_some() {
+    in_namespaces(test, &["--net", "--mount", "--propagation", "private"], || {
         sh("d=$(mktemp -d); mount -t tmpfs tmpfs $d; cp -a /etc/ufw /etc/default $d/; \
             mount --bind $d/ufw /etc/ufw; mount --bind $d/default /etc/default; umount $d; rmdir $d; ip link set lo up");
-        return true;
-    }
-    let status = Command::new("unshare")
-        .args(["--net", "--mount", "--propagation", "private"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", test])
-        .env("BASTIDE_TEST_NAMESPACE", "1")
-        .status()
-        .unwrap();
-    assert!(status.success());
-    false
+    })
 }
 
 fn host() -> Host {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::resource::Manage;
+use crate::resource::testing::in_namespaces;
 use std::process::Command;
 
 const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2E=$\
@@ -17,30 +18,15 @@ fn sh(script: &str) -> String {
 
 /// Runs the named test again in namespaces where Debian's cluster `main` does not exist yet.
 fn in_namespace(test: &str) -> bool {
-    if std::env::var_os("BASTIDE_TEST_NAMESPACE").is_some() {
-        sh("ip link set lo up; mkdir -p /var/run/postgresql; \
+    in_namespaces(
+        test,
+        &["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"],
+        || {
+            sh("ip link set lo up; mkdir -p /var/run/postgresql; \
             for d in /etc/postgresql /var/lib/postgresql /var/run/postgresql /var/log/postgresql; do \
             mount -t tmpfs -o mode=0755 tmpfs $d; chown postgres:postgres $d; done");
-        return true;
-    }
-    let status = Command::new("unshare")
-        .args([
-            "--net",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-            "--propagation",
-            "private",
-        ])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", test])
-        .env("BASTIDE_TEST_NAMESPACE", "1")
-        .status()
-        .unwrap();
-    assert!(status.success());
-    false
+        },
+    )
 }
 
 fn version() -> u16 {
