@@ -163,19 +163,27 @@ fn namespace_inode(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Command, Stdio};
+    use std::io::Read as _;
+    use std::process::{Child, Command, Stdio};
+
+    /// A process with `argument`, which has started: for a moment after it was spawned, a process has no arguments yet.
+    fn carrier_of(argument: &str) -> Child {
+        let mut child = Command::new("sh")
+            .args(["-c", "echo; read -r forever", argument])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        child
+    }
 
     #[test]
     fn a_process_is_found_by_its_marker_and_killed() {
         let identity = Identity::of("unit", &format!("p{}", std::process::id()));
         assert!(!identity.is_alive());
-        let mut child = Command::new("sh")
-            .args(["-c", "while :; do sleep 60; done", &identity.marker])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = carrier_of(&identity.marker);
         assert!(identity.is_alive());
         identity.kill().unwrap();
         assert!(!identity.is_alive());
@@ -186,13 +194,7 @@ mod tests {
     fn a_marker_matches_whole_arguments_only() {
         let place = format!("q{}", std::process::id());
         let identity = Identity::of("unit", &place);
-        let mut child = Command::new("sh")
-            .args(["-c", "while :; do sleep 60; done", &format!("{}x", identity.marker)])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = carrier_of(&format!("{}x", identity.marker));
         assert!(!identity.is_alive());
         child.kill().unwrap();
         child.wait().unwrap();

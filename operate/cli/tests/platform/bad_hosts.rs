@@ -129,7 +129,7 @@ pub fn hold_package_lock(host: &str) {
         "systemd-run --quiet --collect --unit=lock-of-the-test python3 -c \
          'import fcntl, time; f = open(\"/var/lib/dpkg/lock-frontend\", \"w\"); \
          fcntl.lockf(f, fcntl.LOCK_EX); open(\"/run/lock-of-the-test\", \"w\"); time.sleep(300)' && \
-         for i in $(seq 100); do [ -e /run/lock-of-the-test ] && exit 0; sleep 0.1; done; exit 1",
+         for i in $(seq 500); do [ -e /run/lock-of-the-test ] && exit 0; sleep 0.1; done; exit 1",
     );
 }
 
@@ -138,8 +138,13 @@ pub fn free_package_lock(host: &str) {
 }
 
 /// Removes a package that the platform wants and that others do without for a while.
+///
+/// It waits for who is at work: an apt-get whose agent was killed goes on alone, and finds its lock free a moment late.
 pub fn remove_package(host: &str) {
-    PLATFORM.on(host, "DEBIAN_FRONTEND=noninteractive apt-get remove -qq unattended-upgrades");
+    PLATFORM.on(
+        host,
+        "DEBIAN_FRONTEND=noninteractive apt-get remove -qq -o DPkg::Lock::Timeout=50 unattended-upgrades",
+    );
 }
 
 fn package_lock_held() {

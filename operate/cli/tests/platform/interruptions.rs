@@ -25,7 +25,7 @@ pub fn apply_in_the_middle() -> Child {
     hold_package_lock(HOST);
     let child = PLATFORM.command(&["apply"]).spawn().unwrap();
     eventually("apply installs a package", 60, || {
-        (PLATFORM.try_on(HOST, "pidof apt-get").code == Some(0)).then_some(())
+        (PLATFORM.try_on(HOST, "pgrep -f '[a]pt-get install'").code == Some(0)).then_some(())
     });
     child
 }
