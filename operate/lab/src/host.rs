@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_name_server_inside_the_lab_is_noticed() {
-        let spec: LabSpec = serde_json::from_str(include_str!("../examples/lab.json")).unwrap();
+        let spec: LabSpec = serde_json::from_str(include_str!("../tests/support/lab.json")).unwrap();
         assert!(is_inside(&spec, &"10.0.0.53".parse().unwrap()));
         assert!(!is_inside(&spec, &"10.99.99.53".parse().unwrap()));
     }

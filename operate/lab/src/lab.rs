@@ -1,18 +1,17 @@
-//! The lab as a whole: bringing it up, taking it down, and what can be done with one that is up.
+//! The lab as a whole: bringing it up, taking it down, and where what it made is found.
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Output, Stdio};
 
 use ipnet::Ipv4Net;
 
 use crate::addresses::Addresses;
 use crate::certificates::Certificates;
-use crate::command;
 use crate::error::{LabError, Result};
 use crate::host;
 use crate::image;
+use crate::limits;
 use crate::lock::Lock;
 use crate::machine::Machine;
 use crate::names;
@@ -55,6 +54,11 @@ impl Lab {
         uplink::require_free(spec)?;
         paths::require_space(HOSTS_SPACE_MIB)?;
         lab.remember()?;
+        if let Some(controllers) = limits::missing() {
+            progress(&format!(
+                "this machine keeps {controllers} with cgroup v1: the hosts run without limits of them"
+            ));
+        }
         image::ensure(&lab.images(), progress)?;
         lab.connect(progress)?;
         lab.start_everything(progress)?;
@@ -123,107 +127,6 @@ impl Lab {
     #[must_use]
     pub fn spec(&self) -> &LabSpec {
         &self.spec
-    }
-
-    /// Runs `argv` as root on `host` and waits for its end, whatever its exit status. Works without the lab's network.
-    ///
-    /// # Errors
-    /// [`LabError::NoSuchPlace`], [`LabError::NotRunning`], or [`LabError::Command`] when it cannot be started.
-    pub fn exec(&self, host: &str, argv: &[&str]) -> Result<Output> {
-        let mut command = self.command_on(host, argv)?;
-        command.stdin(Stdio::null());
-        command::output(&format!("run a command on {host}"), &mut command)
-    }
-
-    /// As [`Lab::exec`], with this process's own standard input, output and error.
-    ///
-    /// # Errors
-    /// As [`Lab::exec`].
-    pub fn exec_attached(&self, host: &str, argv: &[&str]) -> Result<ExitStatus> {
-        let mut command = self.command_on(host, argv)?;
-        command
-            .status()
-            .map_err(|error| command::not_started(&format!("run a command on {host}"), &command, &error))
-    }
-
-    /// Opens root's shell on `host` on this process's terminal and waits for its end.
-    ///
-    /// # Errors
-    /// As [`Lab::exec`].
-    pub fn shell(&self, host: &str) -> Result<ExitStatus> {
-        self.exec_attached(host, &["/bin/bash", "--login"])
-    }
-
-    /// Runs `argv`, a program of this machine, in the network of `place` (`client`, `client2`, `cdn` or `acme`) and
-    /// waits for its end, whatever its exit status.
-    ///
-    /// # Errors
-    /// [`LabError::NoSuchPlace`], or [`LabError::Command`] when it cannot be started.
-    pub fn world_exec(&self, place: &str, argv: &[&str]) -> Result<Output> {
-        let mut command = self.world_command(place, argv)?;
-        command.stdin(Stdio::null());
-        command::output(&format!("run a command at {place}"), &mut command)
-    }
-
-    /// The command that [`Lab::world_exec`] runs, for a caller that starts it in a way of its own.
-    ///
-    /// # Errors
-    /// [`LabError::NoSuchPlace`].
-    pub fn world_command(&self, place: &str, argv: &[&str]) -> Result<Command> {
-        let is_host = self.spec.hosts.iter().any(|host| host.name == place);
-        let known: Vec<String> = network::places(&self.spec)
-            .into_iter()
-            .map(|place| place.name)
-            .filter(|name| self.spec.hosts.iter().all(|host| host.name != *name))
-            .collect();
-        if is_host || !known.iter().any(|name| name == place) {
-            return Err(self.no_such_place("place", place, &known));
-        }
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &network::namespace(&self.spec.name, place)]).args(argv);
-        Ok(command)
-    }
-
-    /// Lets packets between `one` and `other` (hosts or places) vanish until [`Lab::heal`].
-    ///
-    /// # Errors
-    /// [`LabError::NoSuchPlace`], or [`LabError::Command`] when the rules cannot be set.
-    pub fn partition(&self, one: &str, other: &str) -> Result<()> {
-        let (one, other) = (self.place(one)?, self.place(other)?);
-        network::partition(&self.spec, &one, &other)
-    }
-
-    /// Ends every partition.
-    ///
-    /// # Errors
-    /// [`LabError::Command`] when the rules cannot be removed.
-    pub fn heal(&self) -> Result<()> {
-        network::heal(&self.spec)
-    }
-
-    /// Ends every process of a host (or of `cdn` or `acme`) at once, as a power loss does. Its disk stays.
-    ///
-    /// # Errors
-    /// [`LabError::NoSuchPlace`], or [`LabError::Deadline`] when a process does not end.
-    pub fn kill(&self, host: &str) -> Result<()> {
-        self.machine(host)?.identity().kill()
-    }
-
-    /// Starts a host (or `cdn` or `acme`) that does not run, and waits until it has booted.
-    ///
-    /// # Errors
-    /// [`LabError::NoSuchPlace`], or [`LabError::Deadline`] with the host's own log when it does not boot.
-    pub fn start(&self, host: &str) -> Result<()> {
-        let _lock = Lock::take(&lock_name(&self.spec.name), &|_| {})?;
-        let machine = self.machine(host)?;
-        if machine.identity().leader().is_some() {
-            return Ok(());
-        }
-        self.start_machine(&machine)?;
-        if host == "acme" && self.spec.cdn {
-            world::reload_cdn(&self.spec, &self.certificates())?;
-        }
-        self.wait_for_boot(&machine).map(drop)
     }
 
     /// The operator's private SSH key: it opens root on every host.
@@ -334,12 +237,6 @@ impl Lab {
         self.spec.hosts.iter().find(|host| host.name == name)
     }
 
-    fn command_on(&self, host: &str, argv: &[&str]) -> Result<Command> {
-        self.machine(host)?
-            .command(argv)
-            .ok_or_else(|| LabError::NotRunning { lab: self.spec.name.clone(), host: host.to_owned() })
-    }
-
     pub(crate) fn machine(&self, name: &str) -> Result<Machine<'_>> {
         let machines = self.machines();
         let known: Vec<String> = machines.iter().map(|machine| machine.name.to_owned()).collect();
@@ -358,7 +255,7 @@ impl Lab {
             .ok_or_else(|| self.no_such_place("host or place", name, &known))
     }
 
-    fn no_such_place(&self, kind: &'static str, name: &str, known: &[String]) -> LabError {
+    pub(crate) fn no_such_place(&self, kind: &'static str, name: &str, known: &[String]) -> LabError {
         LabError::NoSuchPlace {
             lab: self.spec.name.clone(),
             kind,
@@ -377,7 +274,7 @@ pub fn cdn_ranges(spec: &LabSpec) -> Vec<Ipv4Net> {
 /// The file of a lab's directory that makes it a lab: written first, removed last.
 pub(crate) const SPEC_FILE: &str = "lab.json";
 
-fn lock_name(lab: &str) -> String {
+pub(crate) fn lock_name(lab: &str) -> String {
     format!("lab-{lab}")
 }
 

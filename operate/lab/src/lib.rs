@@ -5,6 +5,7 @@
 //! places for clients. All of it lives outside any checkout, survives the death of whoever started it, and goes without
 //! a trace when [`Lab::down`] is called.
 
+mod actions;
 mod addresses;
 mod bring_up;
 mod certificates;
@@ -14,6 +15,7 @@ mod host;
 mod image;
 mod keyring;
 mod lab;
+mod limits;
 mod lock;
 mod machine;
 mod names;

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn spec() -> LabSpec {
-        serde_json::from_str(include_str!("../examples/lab.json")).unwrap()
+        serde_json::from_str(include_str!("../tests/support/lab.json")).unwrap()
     }
 
     #[test]

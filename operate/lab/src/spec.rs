@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     fn spec() -> LabSpec {
-        serde_json::from_str(include_str!("../examples/lab.json")).unwrap()
+        serde_json::from_str(include_str!("../tests/support/lab.json")).unwrap()
     }
 
     fn reason(change: impl FnOnce(&mut LabSpec)) -> String {
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_refused() {
-        let text = include_str!("../examples/lab.json").replacen("\"cdn\"", "\"cnd\"", 1);
+        let text = include_str!("../tests/support/lab.json").replacen("\"cdn\"", "\"cnd\"", 1);
         assert!(serde_json::from_str::<LabSpec>(&text).is_err());
     }
 }

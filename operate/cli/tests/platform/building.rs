@@ -128,6 +128,10 @@ fn verify_passes() {
     assert_eq!((&document["failed"], &document["skipped"]), (&0.into(), &0.into()));
     let components: BTreeSet<&str> =
         checks.iter().map(|check| check["component"].as_str().unwrap()).collect();
+    let mut listed = PLATFORM.run(&["verify", "--list"]).expect(0);
+    for check in checks {
+        listed = listed.says(check["id"].as_str().unwrap());
+    }
     for component in ["reachability", "sshd", "firewall", "postgres", "pgbouncer", "valkey", "caddy", "app"] {
         assert!(components.contains(component), "no check of {component}: {components:?}");
     }

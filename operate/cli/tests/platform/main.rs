@@ -19,6 +19,7 @@ mod interruptions;
 mod lock_out;
 mod locks;
 mod machine;
+mod power;
 mod secrets;
 mod stage;
 mod taking_down;
@@ -42,6 +43,7 @@ const IN_THE_LAB: &[&[Test]] = &[
     interruptions::TESTS,
     locks::TESTS,
     lock_out::TESTS,
+    power::TESTS,
     secrets::TESTS,
     taking_down::TESTS,
     another_platform::TESTS,

@@ -36,7 +36,10 @@ fn a_rendered_file_reads_back_and_is_clean() {
     for os in crate::OperatingSystem::ALL {
         for answers in [answers(), plain.clone(), many.clone()] {
             let platform = parse(&render(&Answers { os, ..answers.clone() }));
-            assert_eq!(lint(&platform), [], "{os}");
+            // What a release cannot do better is worth knowing and no mistake of the file.
+            let mistakes: Vec<_> =
+                lint(&platform).into_iter().filter(|finding| finding.severity > Severity::Note).collect();
+            assert_eq!(mistakes, [], "{os}");
             assert_eq!(platform.domain, "shop.example");
             assert_eq!(platform.settings.operator.keys, answers.operator_keys);
             assert_eq!(platform.settings.operator.addresses, answers.operator_addresses);

@@ -50,6 +50,15 @@ pub(super) const RULES: &[Rule] = &[
         find: below_floor,
     },
     Rule {
+        id: "pgbouncer-debian-13",
+        origin: Origin::Difference(5),
+        severity: Severity::Note,
+        reason: "Debian 13 patches its PgBouncer 1.24.1 and has no fix yet for CVE-2026-107350, by which a user in \
+                 `auth_file` can log in as another; Bastide keeps a single user there, so it gains nothing.",
+        fix: "Add no user to `auth_file` by hand, or give the host `os = \"debian-14\"`, which has 1.26.1.",
+        find: unfixed_on_debian_13,
+    },
+    Rule {
         id: "pgbouncer-pool-size",
         origin: Origin::Design,
         severity: Severity::Error,
@@ -165,6 +174,12 @@ fn below_floor(platform: &Platform) -> Vec<Spot> {
     spot_if(least < PGBOUNCER_FLOOR, "pgbouncer.minimum_version", || {
         format!("PgBouncer {least} may run, below the floor of {PGBOUNCER_FLOOR}")
     })
+}
+
+fn unfixed_on_debian_13(platform: &Platform) -> Vec<Spot> {
+    let old = platform.hosts_with(Role::Db).filter(|host| host.os == OperatingSystem::Debian13);
+    old.map(|host| Spot::new(format!("hosts.{}.os", host.name), format!("{} runs {}", host.name, host.os)))
+        .collect()
 }
 
 fn pool_size(platform: &Platform) -> Vec<Spot> {

@@ -19,7 +19,7 @@ const fn case(rule: &'static str, broken: &'static str, fine: &'static str) -> C
     Case { rule, broken, fine }
 }
 
-const CASES: [Case; 42] = [
+const CASES: [Case; 43] = [
     case(
         "cdn-ssl-mode",
         "[cdn]\nprovider = 'cloudflare'\nssl_mode = 'flexible'",
@@ -95,6 +95,11 @@ const CASES: [Case; 42] = [
         "[pgbouncer]\nminimum_version = '1.26.0'",
         "[pgbouncer]\nminimum_version = '1.26.1'",
     ),
+    case(
+        "pgbouncer-debian-13",
+        "[hosts.db2]\nroles = ['db']\naddress = '10.0.0.31'\nos = 'debian-13'",
+        "[hosts.cache2]\nroles = ['cache']\naddress = '10.0.0.41'\nos = 'debian-13'",
+    ),
     case("pgbouncer-pool-size", "[pgbouncer]\npool_size = 91", "[pgbouncer]\npool_size = 90"),
     case(
         "postgres-logical-replication",
@@ -109,7 +114,7 @@ const CASES: [Case; 42] = [
     ),
     case("postgres-old", "[postgres]\nversion = 16", "[postgres]\nversion = 18"),
     case("postgres-previous", "[postgres]\nversion = 17", "[postgres]\nversion = 18"),
-    case("postgres-not-packaged", "[postgres]\nversion = 18", "[postgres]\nversion = 17"),
+    case("postgres-not-packaged", "[postgres]\nversion = 17", "[postgres]\nversion = 18"),
     case(
         "data-one-path",
         "[[flows]]\nfrom = 'identity'\nto = 'db'\nport = 5432\npurpose = 'x'",

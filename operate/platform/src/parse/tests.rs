@@ -3,7 +3,7 @@ use crate::*;
 /// A platform on real servers, complete and as short as it can be.
 pub(crate) const REAL: &str = r#"name = "shop"
 domain = "shop.example"
-os = "debian-13"
+os = "debian-14"
 private_network = "10.0.0.0/24"
 [hosts.edge]
 roles = ["edge"]
@@ -98,7 +98,7 @@ fn defaults_are_those_of_production() {
     assert_eq!(settings.fail2ban.action, BanAction::Proxy);
     assert!(settings.app.read_only && settings.app.network == ContainerNetwork::Host);
     let host = platform.host("app").unwrap();
-    assert_eq!((host.os, host.memory_mb), (OperatingSystem::Debian13, 4096));
+    assert_eq!((host.os, host.memory_mb), (OperatingSystem::Debian14, 4096));
     assert_eq!(host.ssh, Ssh { user: "root".into(), port: 22 });
 }
 
@@ -149,7 +149,7 @@ fn an_error_shows_file_line_and_the_nearest_name() {
 #[test]
 fn every_problem_is_reported_at_once() {
     let text = REAL
-        .replace("debian-13", "debian-31")
+        .replace("debian-14", "debian-31")
         .replace("10.0.0.20", "10.0.1.20")
         .replace("[\"db\"]", "[\"bd\"]")
         .replace("10.0.0.50", "10.0.0.40");
@@ -204,7 +204,7 @@ fn values_must_be_of_their_type() {
     assert_has(&wrong_with("[\"app\"]", "\"app\""), &["10:9 `roles` must be a list, not a string"]);
     assert_has(&wrong_with("[\"app\"]", "[]"), &["a host without a role"]);
     assert_has(
-        &wrong_with("debian-13", "debian-15"),
+        &wrong_with("debian-14", "debian-15"),
         &["3:6 `os` cannot be \"debian-15\"", "did you mean \"debian-1"],
     );
     assert_has(&wrong_with("name = \"shop\"", "name = \"Shop 1\""), &["1:8 \"Shop 1\" cannot be a name"]);
