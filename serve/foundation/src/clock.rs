@@ -30,13 +30,13 @@ impl Clock for SystemClock {
 }
 
 /// The operating system's source of randomness.
-#[derive(Debug, Clone, Default)]
-pub struct SystemRandomness(ring::rand::SystemRandom);
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemRandomness;
 
 impl Randomness for SystemRandomness {
     fn fill(&self, bytes: &mut [u8]) {
         // Without it no secret can be made, and Linux has it from early boot on.
-        self.0.fill(bytes).expect("the operating system gives randomness");
+        ring::rand::SystemRandom::new().fill(bytes).expect("the operating system gives randomness");
     }
 }
 
