@@ -170,12 +170,19 @@ pub(crate) fn ensure_place(spec: &LabSpec, place: &Place, mtu: u32) -> Result<()
 }
 
 /// Removes a namespace, and with it its interfaces and the far ends of their cables.
+///
+/// The kernel takes a namespace apart some time after its name is gone, and until then it would forward packets.
 pub(crate) fn remove_namespace(namespace: &str) -> Result<()> {
     let file = Path::new(paths::NAMESPACES).join(namespace);
     if !file.exists() {
         return Ok(());
     }
     if is_namespace(&file) {
+        run(
+            "cut a network namespace off",
+            "ip",
+            &["-n", namespace, "link", "set", "group", "default", "down"],
+        )?;
         run("remove a network namespace", "ip", &["netns", "delete", namespace])?;
     }
     paths::remove(&file)

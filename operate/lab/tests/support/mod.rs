@@ -247,7 +247,7 @@ impl Snapshot {
             ("forwarding", "grep . /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/*/forwarding"),
             ("limit", "cat /proc/sys/fs/inotify/max_user_instances"),
             ("process", "ps -eo stat,cgroup | grep -v '^Z' | grep bastide"),
-            ("process", "ps -eo args | grep -e '[s]ystemd-nspawn' -e '[b]astide-lab:'"),
+            ("process", "ps -eo stat,args | grep -v '^Z' | grep -e '[s]ystemd-nspawn' -e '[b]astide-lab:'"),
             ("cgroup", "find /sys/fs/cgroup -maxdepth 4 -path '*bastide*'"),
             ("file", "find /run/bastide /var/lib/bastide/labs /run/systemd/nspawn -maxdepth 3"),
         ] {
