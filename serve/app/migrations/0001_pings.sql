@@ -3,3 +3,5 @@ CREATE TABLE pings (
     id uuid PRIMARY KEY,
     created_at timestamptz NOT NULL DEFAULT now()
 );
+-- grants
+GRANT SELECT, INSERT ON pings TO :serving_role;

@@ -16,10 +16,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::config::Listen;
-use crate::problem::Problem;
+use foundation::environment::Listen;
+use foundation::problem;
+use foundation::tls::{self, TlsError};
+
 use crate::routes::App;
-use crate::tls::{self, TlsError};
 
 /// Longer than readiness takes to give up on a store.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -36,12 +37,9 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     if reached.all() {
         return Json(json!({"status": "ready", "stores": reached})).into_response();
     }
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        format!("Not ready: {} cannot be used.", reached.missing().join(", ")),
-    )
-    .with("stores", json!(reached))
-    .into_response()
+    problem::unavailable(&format!("Not ready: {} cannot be used.", reached.missing().join(", ")))
+        .with("stores", json!(reached))
+        .into_response()
 }
 
 /// Why `app health` says no.

@@ -8,20 +8,17 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod config;
-mod database;
 mod health;
-mod migrate;
 mod page;
 mod pings;
-mod problem;
 mod routes;
-mod server;
+mod schema;
 mod stores;
 mod telemetry;
-mod tls;
-mod valkey;
 
-use config::{ConfigErrors, Listen, MigrateConfig, ServeConfig};
+use config::{MigrateConfig, ServeConfig};
+use foundation::environment::{ConfigErrors, Listen};
+use foundation::{migrate, server, tls};
 use routes::App;
 use stores::Stores;
 use telemetry::Telemetry;
@@ -135,11 +132,13 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
 }
 
 async fn run_migrations() -> Result<(), Failure> {
-    let applied = migrate::migrate(&MigrateConfig::read(variable)?).await?;
+    let config = MigrateConfig::read(variable)?;
+    let role = config.serving_role.as_deref();
+    let applied = migrate::migrate(schema::MIGRATIONS, &config.database, &config.ca, role).await?;
     for name in &applied {
         println!("applied {name}");
     }
-    println!("the schema is at version {}", migrate::newest());
+    println!("the schema is at version {}", schema::newest());
     Ok(())
 }
 

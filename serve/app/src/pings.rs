@@ -11,14 +11,18 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::database::DatabaseError;
-use crate::problem::Problem;
+use foundation::database::{Database, DatabaseError};
+use foundation::problem::{Problem, codes};
+use foundation::valkey::{Valkey, ValkeyError};
+
 use crate::routes::App;
-use crate::valkey::ValkeyError;
 
 /// Pings prove a path; nobody needs an old one, and the durable instance evicts nothing by itself.
 const DURABLE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const CACHE_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+const INSERT: &str = "INSERT INTO pings (id) VALUES ($1) RETURNING to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
+const FIND: &str = "SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM pings WHERE id = $1";
 
 /// A ping and where it is.
 #[derive(Debug, Serialize)]
@@ -33,10 +37,10 @@ struct Ping {
 /// `POST /api/v1/pings`: a row in PostgreSQL through PgBouncer, and a key in each Valkey.
 pub async fn create(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let id = Uuid::now_v7();
-    let created_at = app.stores.database.insert_ping(id).await?;
+    let created_at = insert(&app.stores.database, id).await?;
     tokio::try_join!(
-        app.stores.durable.remember_ping(id, DURABLE_LIFETIME),
-        app.stores.cache.remember_ping(id, CACHE_LIFETIME),
+        remember(&app.stores.durable, id, DURABLE_LIFETIME),
+        remember(&app.stores.cache, id, CACHE_LIFETIME),
     )?;
     let ping = Ping { id, created_at, database: true, durable: true, cache: true };
     Ok((StatusCode::CREATED, [(LOCATION, format!("/api/v1/pings/{id}"))], Json(ping)).into_response())
@@ -44,31 +48,42 @@ pub async fn create(State(app): State<Arc<App>>) -> Result<Response, Problem> {
 
 /// `GET /api/v1/pings/{id}`: where the ping still is. The Valkeys forget it after a while; PostgreSQL does not.
 pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
-    let absent = || Problem::new(StatusCode::NOT_FOUND, "There is no ping with this id.");
+    let absent = || Problem::new(&codes::NOT_FOUND).detail("There is no ping with this id.");
     let id = Uuid::try_parse(&id).map_err(|_| absent())?;
-    let created_at = app.stores.database.find_ping(id).await?.ok_or_else(absent)?;
-    let (durable, cache) =
-        tokio::try_join!(app.stores.durable.knows_ping(id), app.stores.cache.knows_ping(id))?;
+    let created_at = find(&app.stores.database, id).await?.ok_or_else(absent)?;
+    let (durable, cache) = tokio::try_join!(knows(&app.stores.durable, id), knows(&app.stores.cache, id))?;
     Ok(Json(Ping { id, created_at, database: true, durable, cache }).into_response())
 }
 
-impl From<DatabaseError> for Problem {
-    fn from(error: DatabaseError) -> Self {
-        tracing::error!(%error, store = "database", "a request failed");
-        if error.passes() {
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer. Try again in a moment.")
-        } else {
-            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "The server made a mistake. Its log has the reason.")
-        }
-    }
+/// Writes a ping and returns when it was written, RFC 3339 in UTC.
+async fn insert(database: &Database, id: Uuid) -> Result<String, DatabaseError> {
+    database
+        .ask(async |client| {
+            let statement = client.prepare_cached(INSERT).await?;
+            Ok(client.query_one(&statement, &[&id]).await?.get(0))
+        })
+        .await
 }
 
-impl From<ValkeyError> for Problem {
-    fn from(error: ValkeyError) -> Self {
-        tracing::error!(%error, "a request failed");
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "A key-value store does not answer. Try again in a moment.",
-        )
-    }
+/// When the ping was written, RFC 3339 in UTC, or nothing if there is no such ping.
+async fn find(database: &Database, id: Uuid) -> Result<Option<String>, DatabaseError> {
+    database
+        .ask(async |client| {
+            let statement = client.prepare_cached(FIND).await?;
+            Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
+        })
+        .await
+}
+
+async fn remember(valkey: &Valkey, id: Uuid, lifetime: Duration) -> Result<(), ValkeyError> {
+    valkey.ask(redis::cmd("SET").arg(key(id)).arg(1).arg("EX").arg(lifetime.as_secs())).await
+}
+
+async fn knows(valkey: &Valkey, id: Uuid) -> Result<bool, ValkeyError> {
+    valkey.ask(redis::cmd("EXISTS").arg(key(id))).await
+}
+
+/// Both instances allow this user only keys that start with `app:`.
+fn key(id: Uuid) -> String {
+    format!("app:ping:{id}")
 }

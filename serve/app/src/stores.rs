@@ -3,10 +3,12 @@
 use redis::RedisError;
 use serde::Serialize;
 
+use foundation::database::Database;
+use foundation::tls::TlsError;
+use foundation::valkey::Valkey;
+
 use crate::config::ServeConfig;
-use crate::database::Database;
-use crate::tls::TlsError;
-use crate::valkey::Valkey;
+use crate::schema;
 
 /// PostgreSQL through PgBouncer and both Valkeys.
 pub struct Stores {
@@ -70,7 +72,7 @@ impl Stores {
     /// Asks all three at once. The reasons for a failure go to the log, not to the caller.
     pub async fn reach(&self) -> Reached {
         let (database, durable, cache) =
-            tokio::join!(self.database.check(), self.durable.check(), self.cache.check());
+            tokio::join!(self.database.check(schema::newest()), self.durable.check(), self.cache.check());
         if let Err(error) = &database {
             tracing::warn!(%error, store = "database", "a store cannot be used");
         }

@@ -21,8 +21,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use uuid::Uuid;
 
-use crate::problem;
-use crate::routes::App;
+use crate::routes::{App, not_found};
 use crate::stores::Reached;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -101,7 +100,7 @@ pub fn start_logging() {
 
 /// The pages of the metrics port.
 pub fn metrics_router(app: Arc<App>) -> Router {
-    Router::new().route("/metrics", get(metrics)).fallback(problem::not_found).with_state(app)
+    Router::new().route("/metrics", get(metrics)).fallback(not_found).with_state(app)
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {

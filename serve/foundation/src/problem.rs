@@ -2,7 +2,7 @@
 
 pub mod codes;
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{self, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -114,6 +114,15 @@ impl Problem {
         document.extend(self.members.clone());
         Value::Object(document)
     }
+}
+
+/// How long to wait before trying again what could not be served, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");
+
+/// Something that the server needs does not answer, and may soon.
+#[must_use]
+pub fn unavailable(detail: &str) -> Problem {
+    Problem::new(&codes::UNAVAILABLE).detail(detail).header(header::RETRY_AFTER, RETRY_AFTER)
 }
 
 impl IntoResponse for Problem {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::servers::{Server, Servers, free_ports, send, wait_until};
+use foundation::testing::servers::{Server, Servers, free_ports, send, wait_until};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_app");
 

@@ -3,15 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod application;
-mod servers;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use application::{Application, ask, environment, migrate, run};
 use axum::http::Method;
+use foundation::testing::servers::{Server, Servers, wait_until};
 use rustix::process::Signal;
-use servers::{Server, Servers, wait_until};
 
 #[test]
 fn an_empty_environment_is_refused_with_every_problem() {

@@ -9,9 +9,9 @@ use redis::{
     RedisConnectionInfo, RedisError, TlsCertificates,
 };
 use tokio::sync::Mutex;
-use uuid::Uuid;
 
-use crate::config::{PrivateCa, ValkeyEndpoint};
+use crate::environment::{PrivateCa, ValkeyEndpoint};
+use crate::problem::{Problem, unavailable};
 
 /// A connection that is not there after this long will not be in time for the request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -46,6 +46,7 @@ pub enum ValkeyError {
 }
 
 /// One Valkey instance. Commands of concurrent requests share its connection.
+#[derive(Debug)]
 pub struct Valkey {
     name: &'static str,
     address: String,
@@ -54,7 +55,7 @@ pub struct Valkey {
 }
 
 /// The connection, and how many there were before it: a request that saw an older one fail must not drop a newer one.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Slot {
     connection: Option<MultiplexedConnection>,
     generation: u64,
@@ -92,17 +93,11 @@ impl Valkey {
         self.ask(&redis::cmd("PING")).await
     }
 
-    /// Remembers a ping for `lifetime`.
-    pub async fn remember_ping(&self, id: Uuid, lifetime: Duration) -> Result<(), ValkeyError> {
-        self.ask(redis::cmd("SET").arg(key(id)).arg(1).arg("EX").arg(lifetime.as_secs())).await
-    }
-
-    /// Whether a ping is remembered.
-    pub async fn knows_ping(&self, id: Uuid) -> Result<bool, ValkeyError> {
-        self.ask(redis::cmd("EXISTS").arg(key(id))).await
-    }
-
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, ValkeyError> {
+    /// Sends one command and returns its answer.
+    ///
+    /// # Errors
+    /// When the instance cannot be reached, refuses the command or does not answer in time.
+    pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, ValkeyError> {
         match tokio::time::timeout(REQUEST_LIMIT, self.exchange(command)).await {
             Ok(outcome) => outcome.map_err(|source| ValkeyError::Failed {
                 name: self.name,
@@ -142,7 +137,9 @@ impl Valkey {
     }
 }
 
-/// Both instances allow this user only keys that start with `app:`.
-fn key(id: Uuid) -> String {
-    format!("app:ping:{id}")
+impl From<ValkeyError> for Problem {
+    fn from(error: ValkeyError) -> Self {
+        tracing::error!(%error, "a request failed");
+        unavailable("A key-value store does not answer.")
+    }
 }

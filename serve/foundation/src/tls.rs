@@ -9,7 +9,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, S
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
-use crate::config::{PrivateCa, ServerCertificate};
+use crate::environment::{PrivateCa, ServerCertificate};
 
 /// Why a TLS configuration could not be built.
 #[derive(Debug, thiserror::Error)]

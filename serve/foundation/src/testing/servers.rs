@@ -16,6 +16,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub const PASSWORD: &str = "correct-horse-battery-staple";
+/// What the platform lets the application do (`operate/components/src/valkey.rs`).
+const APP_RULES: &str = "~app:* resetchannels &app:* -@all +@read +@write +@connection +@transaction +publish +subscribe \
+     +unsubscribe +psubscribe +punsubscribe +eval +evalsha +script|load +script|exists -@admin -@dangerous -scan \
+     -randomkey -swapdb -move";
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// One of the servers that a test may stop and start.
@@ -97,7 +101,9 @@ impl Servers {
         std::fs::write(self.path("userlist.txt"), format!("\"app\" \"{PASSWORD}\"\n")).unwrap();
         std::fs::write(
             self.path("users.acl"),
-            format!("user default off\nuser app on >{PASSWORD} ~app:* resetchannels -@all +ping +set +get +exists\n"),
+            format!(
+                "user default off\nuser app on >{PASSWORD} {APP_RULES}\nuser admin on >{PASSWORD} ~* +@all\n"
+            ),
         )
         .unwrap();
         std::fs::write(self.path("pgbouncer.ini"), self.pgbouncer_settings()).unwrap();

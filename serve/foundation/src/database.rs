@@ -1,14 +1,16 @@
-//! PostgreSQL through PgBouncer in transaction mode: named, cached statements and single-statement writes only.
+//! PostgreSQL through PgBouncer in transaction mode: named, cached statements, and no session state.
+//!
+//! Statements that are not named would be prepared and run on different server connections, and answer with somebody
+//! else's rows. So every statement goes through `prepare_cached`, and what belongs together goes into a transaction.
 
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
-use uuid::Uuid;
 
-use crate::config::{DatabaseEndpoint, PrivateCa};
-use crate::migrate;
+use crate::environment::{DatabaseEndpoint, PrivateCa};
+use crate::problem::{Problem, codes, unavailable};
 use crate::tls::{self, TlsError};
 
 /// Client connections to PgBouncer. PgBouncer multiplexes them onto fewer server connections.
@@ -20,8 +22,6 @@ const STATEMENT_LIMIT: Duration = Duration::from_secs(2);
 /// After this long without an acknowledgement the peer is gone, however quietly.
 const PEER_LIMIT: Duration = Duration::from_secs(5);
 
-const INSERT_PING: &str = "INSERT INTO pings (id) VALUES ($1) RETURNING to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')";
-const FIND_PING: &str = "SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM pings WHERE id = $1";
 const SCHEMA_VERSION: &str = "SELECT coalesce(max(version), 0) FROM schema_migrations";
 
 /// Why the database did not do what was asked.
@@ -68,13 +68,16 @@ impl From<tokio_postgres::Error> for DatabaseError {
 }
 
 /// The pool of connections to PgBouncer.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Database {
     pool: Pool,
 }
 
 impl Database {
     /// Prepares the pool; the first request opens the first connection.
+    ///
+    /// # Errors
+    /// When the authority's certificates are unusable.
     pub fn new(endpoint: &DatabaseEndpoint, ca: &PrivateCa) -> Result<Self, TlsError> {
         let manager = Manager::from_config(
             connection_settings(endpoint),
@@ -94,36 +97,66 @@ impl Database {
         Ok(Self { pool })
     }
 
-    /// Whether the database answers and has the schema of this program.
-    pub async fn check(&self) -> Result<(), DatabaseError> {
-        let client = self.pool.get().await?;
-        let found: i32 = within_limit(client, async |client| {
-            let statement = client.prepare_cached(SCHEMA_VERSION).await?;
-            Ok(client.query_one(&statement, &[]).await?.get(0))
-        })
-        .await?;
-        let needed = migrate::newest();
+    /// A connection, for a transaction. It goes back to the pool when it is dropped.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unreachable`].
+    pub async fn connection(&self) -> Result<Object, DatabaseError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// Runs one exchange of statements.
+    ///
+    /// # Errors
+    /// Every variant of [`DatabaseError`] but the one about the schema.
+    pub async fn ask<T>(
+        &self,
+        exchange: impl AsyncFnOnce(&Object) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, DatabaseError> {
+        within_limit(self.connection().await?, exchange).await
+    }
+
+    /// Whether the database answers and has a schema of version `needed` or newer.
+    ///
+    /// # Errors
+    /// Every variant of [`DatabaseError`].
+    pub async fn check(&self, needed: i32) -> Result<(), DatabaseError> {
+        let found: i32 = self
+            .ask(async |client| {
+                let statement = client.prepare_cached(SCHEMA_VERSION).await?;
+                Ok(client.query_one(&statement, &[]).await?.get(0))
+            })
+            .await?;
         if found < needed { Err(DatabaseError::SchemaBehind { found, needed }) } else { Ok(()) }
     }
 
-    /// Writes a ping and returns when it was written, RFC 3339 in UTC.
-    pub async fn insert_ping(&self, id: Uuid) -> Result<String, DatabaseError> {
-        let client = self.pool.get().await?;
-        within_limit(client, async |client| {
-            let statement = client.prepare_cached(INSERT_PING).await?;
-            Ok(client.query_one(&statement, &[&id]).await?.get(0))
-        })
-        .await
+    /// How many connections there are, and how many of them nobody uses.
+    #[must_use]
+    pub fn occupancy(&self) -> Occupancy {
+        let status = self.pool.status();
+        Occupancy { connections: status.size, idle: status.available, waiting: status.waiting }
     }
+}
 
-    /// When the ping was written, RFC 3339 in UTC, or nothing if there is no such ping.
-    pub async fn find_ping(&self, id: Uuid) -> Result<Option<String>, DatabaseError> {
-        let client = self.pool.get().await?;
-        within_limit(client, async |client| {
-            let statement = client.prepare_cached(FIND_PING).await?;
-            Ok(client.query_opt(&statement, &[&id]).await?.map(|row| row.get(0)))
-        })
-        .await
+/// How busy the pool is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Connections to PgBouncer.
+    pub connections: usize,
+    /// Those that nobody uses.
+    pub idle: usize,
+    /// Requests that wait for one.
+    pub waiting: usize,
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        tracing::error!(%error, store = "database", "a request failed");
+        if error.passes() {
+            unavailable("The database does not answer.")
+        } else {
+            Self::new(&codes::INTERNAL)
+        }
     }
 }
 

@@ -1,27 +1,44 @@
 //! Forward-only migrations, embedded in the binary and applied to PostgreSQL itself, never through the pooler.
+//!
+//! A migration is SQL. What stands after its line `-- grants` says what the serving role may do; it is run again each
+//! time, with `:serving_role` for the role's name, because the role may have been named later than the table.
 
 use std::time::Duration;
 
 use tokio_postgres::Client;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::MigrateConfig;
 use crate::database::connection_settings;
+use crate::environment::{DatabaseEndpoint, PrivateCa};
 use crate::tls::{self, TlsError};
-
-/// In order. A migration that has been released is never edited; the next one corrects it.
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "pings", sql: include_str!("../migrations/0001_pings.sql") }];
 
 /// Held while migrating, so that two deploys at once apply each migration once. The number is arbitrary and ours.
 const ADVISORY_LOCK: i64 = 0x6261_7374_6964_6501;
 /// Waiting for another migration or for a lock on a table fails after this, rather than queueing all traffic behind it.
 const LOCK_LIMIT: Duration = Duration::from_secs(30);
 
-struct Migration {
-    version: i32,
-    name: &'static str,
-    sql: &'static str,
+/// The line after which a migration says what the serving role may do.
+const GRANTS: &str = "-- grants\n";
+
+/// A change of the schema. One that has been released is never edited; the next one corrects it.
+#[derive(Debug, Clone, Copy)]
+pub struct Migration {
+    /// Its place in the order, from 1.
+    pub version: i32,
+    /// What it brings.
+    pub name: &'static str,
+    /// The change, and the grants.
+    pub sql: &'static str,
+}
+
+impl Migration {
+    fn change(&self) -> &'static str {
+        self.sql.split_once(GRANTS).map_or(self.sql, |(change, _)| change)
+    }
+
+    fn grants(&self, role: &str) -> Option<String> {
+        self.sql.split_once(GRANTS).map(|(_, grants)| grants.replace(":serving_role", role))
+    }
 }
 
 /// Why the schema could not be brought up to date.
@@ -59,15 +76,19 @@ fn explain(error: &tokio_postgres::Error) -> String {
     )
 }
 
-/// The version of the schema that this program expects.
-pub fn newest() -> i32 {
-    MIGRATIONS.last().map_or(0, |migration| migration.version)
-}
-
 /// Brings the schema up to date and returns the names of what was applied.
-pub async fn migrate(config: &MigrateConfig) -> Result<Vec<String>, MigrateError> {
-    let endpoint = &config.database;
-    let connector = MakeRustlsConnect::new(tls::private_client(&config.ca)?);
+///
+/// `serving_role` is the role to which the rows are granted and the schema is not.
+///
+/// # Errors
+/// Every variant of [`MigrateError`].
+pub async fn migrate(
+    migrations: &[Migration],
+    endpoint: &DatabaseEndpoint,
+    ca: &PrivateCa,
+    serving_role: Option<&str>,
+) -> Result<Vec<String>, MigrateError> {
+    let connector = MakeRustlsConnect::new(tls::private_client(ca)?);
     let (mut client, connection) =
         connection_settings(endpoint).connect(connector).await.map_err(|source| {
             MigrateError::Unreachable { address: format!("{}:{}", endpoint.host, endpoint.port), source }
@@ -77,13 +98,13 @@ pub async fn migrate(config: &MigrateConfig) -> Result<Vec<String>, MigrateError
 
     prepare(&client).await?;
     let mut applied = Vec::new();
-    for migration in MIGRATIONS {
+    for migration in migrations {
         if apply(&mut client, migration).await? {
             applied.push(format!("{:04}_{}", migration.version, migration.name));
         }
     }
-    if let Some(role) = config.serving_role.as_ref().filter(|role| **role != endpoint.user) {
-        grant(&client, role).await?;
+    if let Some(role) = serving_role.filter(|role| *role != endpoint.user) {
+        grant(&client, migrations, role).await?;
     }
     Ok(applied)
 }
@@ -130,35 +151,26 @@ async fn apply(client: &mut Client, migration: &Migration) -> Result<bool, Migra
     if recorded == 0 {
         return Ok(false);
     }
-    transaction.batch_execute(migration.sql).await.map_err(failed)?;
+    transaction.batch_execute(migration.change()).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(true)
 }
 
-/// The serving role reads and writes rows; it cannot change the schema or its record.
-async fn grant(client: &Client, role: &str) -> Result<(), MigrateError> {
-    let role = format!("\"{}\"", role.replace('"', "\"\""));
+/// The serving role gets what each migration grants it; it cannot change the schema or its record.
+async fn grant(client: &Client, migrations: &[Migration], role: &str) -> Result<(), MigrateError> {
+    let quoted = format!("\"{}\"", role.replace('"', "\"\""));
+    let mut grants = format!(
+        "BEGIN; GRANT USAGE ON SCHEMA public TO {quoted}; GRANT SELECT ON schema_migrations TO {quoted};\n"
+    );
+    grants.extend(migrations.iter().filter_map(|migration| migration.grants(&quoted)));
     client
-        .batch_execute(&format!(
-            "BEGIN;
-             GRANT USAGE ON SCHEMA public TO {role};
-             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
-             GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role};
-             REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM {role};
-             COMMIT"
-        ))
+        .batch_execute(&format!("{grants}\nCOMMIT"))
         .await
         .map_err(|source| MigrateError::Failed { doing: format!("granting the tables to {role}"), source })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_rise_by_one_from_one() {
-        let versions: Vec<i32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
-        let expected: Vec<i32> = (1..).take(MIGRATIONS.len()).collect();
-        assert_eq!(versions, expected);
-    }
+/// Whether `migrations` are numbered from 1 without a gap: for the test of whoever lists them.
+#[must_use]
+pub fn are_in_order(migrations: &[Migration]) -> bool {
+    migrations.iter().map(|migration| migration.version).eq((1..).take(migrations.len()))
 }

@@ -1,0 +1,6 @@
+//! For tests: real servers to meet.
+
+// A test that cannot go on fails.
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
+
+pub mod servers;
