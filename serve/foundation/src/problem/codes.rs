@@ -3,7 +3,99 @@
 use super::Code;
 
 /// All of them, in alphabetical order of their names.
-pub const ALL: &[&Code] = &[&INTERNAL, &METHOD_NOT_ALLOWED, &NOT_FOUND, &UNAVAILABLE];
+pub const ALL: &[&Code] = &[
+    &ADDRESS_NOT_ALLOWED,
+    &AMBIGUOUS_CREDENTIALS,
+    &BAD_CREDENTIALS,
+    &BAD_CURSOR,
+    &BAD_ETAG,
+    &BAD_LIMIT,
+    &CROSS_SITE,
+    &INSUFFICIENT_SCOPE,
+    &INTERNAL,
+    &METHOD_NOT_ALLOWED,
+    &NOT_FOUND,
+    &PRECONDITION_FAILED,
+    &PRECONDITION_REQUIRED,
+    &RATE_LIMITED,
+    &TOKEN_TOO_WIDE,
+    &UNAUTHENTICATED,
+    &UNAVAILABLE,
+];
+
+/// This token may not be used from here.
+pub const ADDRESS_NOT_ALLOWED: Code = Code {
+    code: "address-not-allowed",
+    status: 403,
+    title: "This token may not be used from here",
+    about: "The token has a list of networks from which it may be used, and the request came from another \
+            address. Use it from there, or ask whoever manages the organization's tokens for one that allows \
+            this network.",
+};
+
+/// More than one credential was sent.
+pub const AMBIGUOUS_CREDENTIALS: Code = Code {
+    code: "ambiguous-credentials",
+    status: 400,
+    title: "More than one credential was sent",
+    about: "A request carries one credential: one Authorization header with a bearer token, or the cookie of \
+            one session. Which of several was meant is not guessed. Send one.",
+};
+
+/// This credential is not accepted.
+pub const BAD_CREDENTIALS: Code = Code {
+    code: "bad-credentials",
+    status: 401,
+    title: "This credential is not accepted",
+    about: "The Authorization header is not `Bearer` and a token of this API, or the token is unknown, \
+            expired or revoked. Check that it was copied as a whole; get a new one where it is expired or \
+            revoked.",
+};
+
+/// This cursor is not one of this list.
+pub const BAD_CURSOR: Code = Code {
+    code: "bad-cursor",
+    status: 400,
+    title: "This cursor is not one of this list",
+    about: "A cursor is taken as it is from next_cursor or the Link header of the page before, and used with \
+            the same path and filters. Start again without a cursor.",
+};
+
+/// The condition is not a list of entity tags.
+pub const BAD_ETAG: Code = Code {
+    code: "bad-etag",
+    status: 400,
+    title: "The condition is not a list of entity tags",
+    about: "If-Match and If-None-Match hold * or entity tags in double quotes, separated by commas, as the \
+            header ETag of an answer had them.",
+};
+
+/// The page's limit is out of bounds.
+pub const BAD_LIMIT: Code = Code {
+    code: "bad-limit",
+    status: 400,
+    title: "The page's limit is out of bounds",
+    about: "The query parameter limit says how many items a page has. Its bounds are in the detail.",
+};
+
+/// The request does not come from this site's own pages.
+pub const CROSS_SITE: Code = Code {
+    code: "cross-site",
+    status: 403,
+    title: "The request does not come from this site's own pages",
+    about: "A request that changes something by a session's cookie must come from a page of this site: its \
+            Origin is compared, and a form carries the page's token. Open the page again and repeat what you \
+            did. Programs use a bearer token, which needs neither.",
+};
+
+/// This needs a scope that you do not have.
+pub const INSUFFICIENT_SCOPE: Code = Code {
+    code: "insufficient-scope",
+    status: 403,
+    title: "This needs a scope that you do not have",
+    about: "The member scope names what is missing. Use a token that has it; for a person it comes with the \
+            role in the organization.",
+};
 
 /// The server made a mistake.
 pub const INTERNAL: Code = Code {
@@ -28,6 +120,49 @@ pub const NOT_FOUND: Code = Code {
     status: 404,
     title: "There is nothing here",
     about: "The path does not exist, or it names something that does not exist or belongs to another organization.",
+};
+
+/// It was changed meanwhile.
+pub const PRECONDITION_FAILED: Code = Code {
+    code: "precondition-failed",
+    status: 412,
+    title: "It was changed meanwhile",
+    about: "If-Match names another version than the one there is now, of which the header ETag is the tag. \
+            Nothing was written. Read it again, apply your change to that, and send the new tag.",
+};
+
+/// The version to change must be named.
+pub const PRECONDITION_REQUIRED: Code = Code {
+    code: "precondition-required",
+    status: 428,
+    title: "The version to change must be named",
+    about: "This would overwrite what others may have changed. Read it first, and send its ETag as If-Match.",
+};
+
+/// Too many requests.
+pub const RATE_LIMITED: Code = Code {
+    code: "rate-limited",
+    status: 429,
+    title: "Too many requests",
+    about: "Wait for as long as Retry-After says. The RateLimit header of every answer tells how much is \
+            left, and RateLimit-Policy what there is; the member violated-policies names the exhausted ones.",
+};
+
+/// A token cannot allow more than its maker may do.
+pub const TOKEN_TOO_WIDE: Code = Code {
+    code: "token-too-wide",
+    status: 403,
+    title: "A token cannot allow more than its maker may do",
+    about: "The errors point to what is wider than your own rights: a scope, a resource, a network, or the \
+            expiry. Ask for less, or let somebody with these rights make the token.",
+};
+
+/// This needs to know who asks.
+pub const UNAUTHENTICATED: Code = Code {
+    code: "unauthenticated",
+    status: 401,
+    title: "This needs to know who asks",
+    about: "Send a bearer token in the Authorization header, or sign in.",
 };
 
 /// Something that the server needs does not answer.

@@ -1,0 +1,3 @@
+//! Rate limits: GCRA in Valkey, per address, token and person, by class of route.
+
+pub mod gcra;
