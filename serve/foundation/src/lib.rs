@@ -7,7 +7,9 @@ pub mod environment;
 pub mod etag;
 #[cfg(test)]
 mod garbage;
+pub mod jobs;
 pub mod migrate;
+pub mod outbox;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;

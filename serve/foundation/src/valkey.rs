@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSubStream};
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo,
@@ -99,6 +99,26 @@ impl Valkey {
     /// When the instance cannot be reached, refuses the command or does not answer in time.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, ValkeyError> {
         match tokio::time::timeout(REQUEST_LIMIT, self.exchange(command)).await {
+            Ok(outcome) => outcome.map_err(|source| ValkeyError::Failed {
+                name: self.name,
+                address: self.address.clone(),
+                source,
+            }),
+            Err(_) => Err(ValkeyError::Late { name: self.name, address: self.address.clone() }),
+        }
+    }
+
+    /// Hears what is published on a channel, over a connection of its own, until that breaks.
+    ///
+    /// # Errors
+    /// When the instance cannot be reached or refuses.
+    pub async fn subscribe(&self, channel: &str) -> Result<PubSubStream, ValkeyError> {
+        let subscribing = async {
+            let mut listener = self.client.get_async_pubsub().await?;
+            listener.subscribe(channel).await?;
+            Ok(listener.into_on_message())
+        };
+        match tokio::time::timeout(REQUEST_LIMIT, subscribing).await {
             Ok(outcome) => outcome.map_err(|source| ValkeyError::Failed {
                 name: self.name,
                 address: self.address.clone(),

@@ -1,0 +1,28 @@
+//! Jobs: run at least once after their commit, whatever dies.
+//!
+//! PostgreSQL is the truth ([`crate::outbox`]), Valkey the queue. A feeder puts the identifiers of due jobs into a sorted
+//! set; a worker takes one from it, claims its row with a lease, runs the handler and records the outcome. The moment at
+//! which a job is to be fed next stands in its row: a while after it was fed, in case the queue was lost; when its lease
+//! ends, in case the worker was; when its next attempt is due, after a failure. So there is one statement that feeds,
+//! and nothing else to reconcile. A job in the queue twice is there once, because its identifier is the member.
+//!
+//! A handler may run twice for one job: make its effect the same the second time, by the job's id.
+
+mod backoff;
+mod dead;
+mod feeder;
+mod handler;
+mod metrics;
+mod queue;
+mod runner;
+mod schedule;
+mod store;
+mod worker;
+
+pub use backoff::Backoff;
+pub use dead::{DeadJob, list_dead, replay};
+pub use handler::{Failure, Handler, Job, Policy, Registry};
+pub use metrics::{Depth, Metrics, depths};
+pub use queue::Queue;
+pub use schedule::Schedule;
+pub use worker::{Settings, Worker};

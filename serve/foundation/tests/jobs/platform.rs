@@ -1,0 +1,196 @@
+//! The servers, the schema and the workers of a test.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use foundation::clock::testing::FixedClock;
+use foundation::clock::{Clock, Randomness, SystemClock, SystemRandomness, new_id};
+use foundation::database::Database;
+use foundation::environment::Reader;
+use foundation::jobs::{Queue, Registry, Schedule, Settings, Worker};
+use foundation::migrate::{Migration, migrate};
+use foundation::outbox::{self, NewJob};
+use foundation::testing::servers::{Server, Servers};
+use foundation::valkey::Valkey;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+const MIGRATIONS: &[Migration] = &[Migration { version: 1, name: "jobs", sql: outbox::MIGRATION }];
+
+/// Everything a test of jobs needs; clones are the same.
+#[derive(Clone)]
+pub struct Platform(Arc<Inner>);
+
+struct Inner {
+    servers: Mutex<Servers>,
+    database: Database,
+    valkey: Arc<Valkey>,
+    admin: Valkey,
+    queue: Queue,
+    clock: Arc<FixedClock>,
+    randomness: Arc<SystemRandomness>,
+    notes: Mutex<Vec<String>>,
+}
+
+impl Platform {
+    pub async fn start() -> Self {
+        let servers = Servers::start();
+        let url = |scheme: &str, user: &str, server, path: &str| {
+            format!("{scheme}://{user}@127.0.0.1:{}{path}", servers.port(server))
+        };
+        let file = |name: &str| servers.path(name).display().to_string();
+        let variable = |name: &str| match name {
+            "PRIVATE_CA_FILE" => Some(file("ca.pem")),
+            "DATABASE_URL" => Some(url("postgres", "app", Server::PgBouncer, "/app")),
+            "DIRECT_URL" => Some(url("postgres", "owner", Server::Postgres, "/app")),
+            "DURABLE_URL" => Some(url("rediss", "app", Server::Durable, "")),
+            "ADMIN_URL" => Some(url("rediss", "admin", Server::Durable, "")),
+            _ => name.ends_with("_PASSWORD_FILE").then(|| file("password")),
+        };
+        let mut reader = Reader::new(&variable);
+        let ca = reader.private_ca().unwrap();
+        let direct = reader.database("DIRECT").unwrap();
+        migrate(MIGRATIONS, &direct, &ca, Some("app")).await.unwrap();
+        let database = Database::new(&reader.database("DATABASE").unwrap(), &ca).unwrap();
+        let valkey = Arc::new(Valkey::new("durable", &reader.valkey("DURABLE").unwrap(), &ca).unwrap());
+        let admin = Valkey::new("durable", &reader.valkey("ADMIN").unwrap(), &ca).unwrap();
+        Self(Arc::new(Inner {
+            servers: Mutex::new(servers),
+            database,
+            queue: Queue::new(Arc::clone(&valkey)),
+            valkey,
+            admin,
+            clock: Arc::new(FixedClock::at(SystemClock.now())),
+            randomness: Arc::new(SystemRandomness),
+            notes: Mutex::default(),
+        }))
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.0.database
+    }
+
+    pub fn valkey(&self) -> Arc<Valkey> {
+        Arc::clone(&self.0.valkey)
+    }
+
+    pub fn clock(&self) -> &FixedClock {
+        &self.0.clock
+    }
+
+    pub fn id(&self) -> Uuid {
+        new_id(&*self.0.clock, &*self.0.randomness)
+    }
+
+    pub fn job(&self, kind: &str, payload: &impl Serialize) -> NewJob {
+        NewJob::new(kind, payload, &*self.0.clock, &*self.0.randomness).unwrap()
+    }
+
+    pub async fn enqueue(&self, job: &NewJob) -> Option<Uuid> {
+        let client = self.0.database.connection().await.unwrap();
+        let id = outbox::enqueue(&client, job).await.unwrap();
+        self.0.queue.wake();
+        id
+    }
+
+    /// Short times, so that a test of what takes them is over soon.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            poll: Duration::from_millis(200),
+            feed_again: Duration::from_millis(1500),
+            lease: Duration::from_secs(3),
+            drain: Duration::from_millis(500),
+            ..Settings::default()
+        }
+    }
+
+    pub fn work(&self, registry: Registry) -> Running {
+        self.work_on(registry, Vec::new())
+    }
+
+    pub fn work_on(&self, registry: Registry, schedules: Vec<Schedule>) -> Running {
+        self.work_with(registry, schedules, self.settings())
+    }
+
+    /// A worker with signals of its own, as in another process.
+    pub fn work_with(&self, registry: Registry, schedules: Vec<Schedule>, settings: Settings) -> Running {
+        let clock: Arc<dyn Clock> = self.0.clock.clone();
+        let randomness: Arc<dyn Randomness> = self.0.randomness.clone();
+        let queue = Queue::new(self.valkey());
+        let worker = Worker::new(self.0.database.clone(), queue, registry, clock, randomness)
+            .schedules(schedules)
+            .settings(settings);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(worker.run(async move {
+            let _ = stopped.await;
+        }));
+        Running { stop, task }
+    }
+
+    pub fn note(&self, text: &str) {
+        self.0.notes.lock().unwrap().push(text.to_owned());
+    }
+
+    pub fn count(&self, text: &str) -> usize {
+        self.0.notes.lock().unwrap().iter().filter(|note| *note == text).count()
+    }
+
+    pub fn sql(&self, statement: &str) -> String {
+        self.0.servers.lock().unwrap().sql(statement, "app")
+    }
+
+    /// Removes every key and says how many there were.
+    pub async fn wipe_valkey(&self) -> i64 {
+        let keys: i64 = self.0.admin.ask(&redis::cmd("DBSIZE")).await.unwrap();
+        let () = self.0.admin.ask(&redis::cmd("FLUSHALL")).await.unwrap();
+        keys
+    }
+
+    /// Who hears the signals of jobs.
+    pub fn subscribers(&self) -> i64 {
+        tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let (_, count): (String, i64) =
+                    self.0.admin.ask(redis::cmd("PUBSUB").arg("NUMSUB").arg("app:jobs")).await.unwrap();
+                count
+            })
+        })
+    }
+
+    pub fn restart(&self, server: Server) {
+        let mut servers = self.0.servers.lock().unwrap();
+        servers.stop_one(server);
+        servers.start_one(server);
+    }
+}
+
+/// A worker that runs.
+pub struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// In order.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("a worker stops").unwrap();
+    }
+
+    /// As if its process were killed: nothing is given back or recorded.
+    pub async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
+/// Waits for a condition, with a deadline.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(30), "waited 30 s in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
