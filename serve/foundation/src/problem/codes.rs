@@ -13,6 +13,7 @@ pub const ALL: &[&Code] = &[
     &CROSS_SITE,
     &INSUFFICIENT_SCOPE,
     &INTERNAL,
+    &INVALID_TOKEN_REQUEST,
     &METHOD_NOT_ALLOWED,
     &NOT_FOUND,
     &PRECONDITION_FAILED,
@@ -104,6 +105,14 @@ pub const INTERNAL: Code = Code {
     title: "The server made a mistake",
     about: "Something went wrong that is not the caller's fault. Nothing was written. Try again; if it stays, tell \
             the operator the request_id: the server's log has the reason.",
+};
+
+/// A token cannot be made as asked for.
+pub const INVALID_TOKEN_REQUEST: Code = Code {
+    code: "invalid-token-request",
+    status: 422,
+    title: "A token cannot be made as asked for",
+    about: "The errors point to what is out of bounds: the name, the scopes, the resources, the networks or the expiry.",
 };
 
 /// The path does not have the method.
