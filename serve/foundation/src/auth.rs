@@ -4,6 +4,7 @@ pub mod actor;
 pub mod authenticator;
 pub mod csrf;
 pub mod delegation;
+pub mod layer;
 pub mod scope;
 pub mod session;
 pub mod token;

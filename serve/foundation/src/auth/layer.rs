@@ -1,0 +1,180 @@
+//! From a request to its actor: by a bearer token, or by a session's cookie, or nobody.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
+
+use super::actor::{Actor, Person};
+use super::authenticator::Authenticator;
+use super::csrf::{self, Csrf};
+use super::scope::Scopes;
+use super::session::{self, SessionKey, Sessions};
+use crate::problem::{Problem, codes};
+
+/// A form is read this far for its token.
+const LONGEST_FORM: usize = 256 * 1024;
+
+/// What the application knows of people: what a person's role in an organization allows now.
+pub trait Roles: Send + Sync + Debug {
+    /// The scopes; nothing if the person is no member (any more), or has no organization.
+    fn scopes<'a>(
+        &'a self,
+        person: Uuid,
+        organization: Option<Uuid>,
+    ) -> Pin<Box<dyn Future<Output = Result<Option<Scopes>, Problem>> + Send + 'a>>;
+}
+
+/// What finding out who asks needs.
+#[derive(Debug)]
+pub struct Authentication {
+    /// Knows the tokens.
+    pub tokens: Authenticator,
+    /// Knows the sessions.
+    pub sessions: Sessions,
+    /// Knows what people may do.
+    pub roles: Box<dyn Roles>,
+    /// Guards what is done by a cookie.
+    pub csrf: Csrf,
+    /// The client's address, as the edge says it.
+    pub address: fn(&Request) -> Option<IpAddr>,
+}
+
+/// Puts the [`Actor`] into the request's extensions where there is one, and refuses credentials that are not good.
+/// What needs an actor asks for one by its extractor.
+pub async fn authenticate(
+    State(authentication): State<Arc<Authentication>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match authentication.actor(&mut request).await {
+        Ok(Some(actor)) => {
+            request.extensions_mut().insert(actor);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Authentication {
+    async fn actor(&self, request: &mut Request) -> Result<Option<Actor>, Problem> {
+        match credential(request.headers())? {
+            Credential::None => Ok(None),
+            Credential::Bearer(token) => {
+                let address = (self.address)(request).ok_or_else(|| {
+                    tracing::error!("a token cannot be checked: no layer says from where the request comes");
+                    Problem::new(&codes::INTERNAL)
+                })?;
+                self.tokens.authenticate(&token, address).await.map(|agent| Some(Actor::Agent(agent)))
+            }
+            Credential::Session(key) => self.person(key, request).await,
+        }
+    }
+
+    async fn person(&self, key: SessionKey, request: &mut Request) -> Result<Option<Actor>, Problem> {
+        // Whoever writes for another site is refused before anything is asked.
+        let changes = csrf::is_unsafe(request.method());
+        if changes {
+            self.csrf.check_origin(request.headers())?;
+        }
+        let Some(session) = self.sessions.find(&key).await? else { return Ok(None) };
+        if changes && csrf::needs_token(request.headers()) {
+            self.check_form(&key, request).await?;
+        }
+        let scopes = self.roles.scopes(session.person, session.organization).await?;
+        let organization = session.organization.filter(|_| scopes.is_some());
+        let scopes = scopes.unwrap_or_default();
+        Ok(Some(Actor::Person(Person { id: session.person, organization, scopes, session: key })))
+    }
+
+    /// Reads a form for its token and gives it back unread. Anything else has the token in its header.
+    async fn check_form(&self, key: &SessionKey, request: &mut Request) -> Result<(), Problem> {
+        if request.headers().contains_key(csrf::HEADER) || !csrf::is_form(request.headers()) {
+            return self.csrf.check_token(key, request.headers(), b"");
+        }
+        let body = to_bytes(std::mem::take(request.body_mut()), LONGEST_FORM).await.map_err(|error| {
+            tracing::info!(%error, "a form could not be read");
+            Problem::new(&codes::CROSS_SITE).detail("The form is too long to find its token, or was cut off.")
+        })?;
+        self.csrf.check_token(key, request.headers(), &body)?;
+        *request.body_mut() = Body::from(body);
+        Ok(())
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Credential {
+    None,
+    Bearer(String),
+    Session(SessionKey),
+}
+
+/// The one credential of a request. A cookie that has not the form of one is none: browsers keep old ones.
+fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
+    let ambiguous = || Err(Problem::new(&codes::AMBIGUOUS_CREDENTIALS));
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut sessions = cookies.flat_map(|line| line.split(';')).filter_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == session::COOKIE).then_some(value)
+    });
+    let session = (sessions.next(), sessions.next());
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    match (lines.next(), lines.next(), session) {
+        (None, _, (None, _)) => Ok(Credential::None),
+        (None, _, (Some(cookie), None)) => {
+            Ok(SessionKey::of_cookie(cookie).map_or(Credential::None, Credential::Session))
+        }
+        (Some(line), None, (None, _)) => {
+            bearer(line).map(|token| Credential::Bearer(token.to_owned())).ok_or_else(|| {
+                Problem::new(&codes::BAD_CREDENTIALS)
+                    .detail("The Authorization header is not Bearer and a token.")
+                    .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            })
+        }
+        _ => ambiguous(),
+    }
+}
+
+fn bearer(line: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = line.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderName;
+
+    fn of(pairs: &[(HeaderName, &str)]) -> Result<Credential, u16> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        credential(&headers).map_err(|problem| problem.code().status)
+    }
+
+    #[test]
+    fn one_credential_and_no_more() {
+        let cookie = format!("a=b; {}={}; c", session::COOKIE, "A".repeat(43));
+        assert_eq!(of(&[]), Ok(Credential::None));
+        assert_eq!(of(&[(AUTHORIZATION, "bearer x")]), Ok(Credential::Bearer("x".to_owned())));
+        assert!(matches!(of(&[(COOKIE, &cookie)]), Ok(Credential::Session(_))));
+        assert_eq!(of(&[(COOKIE, "__Host-session=short")]), Ok(Credential::None));
+        assert_eq!(of(&[(COOKIE, &cookie), (COOKIE, &cookie)]), Err(400));
+        assert_eq!(of(&[(COOKIE, &cookie), (AUTHORIZATION, "Bearer x")]), Err(400));
+        assert_eq!(of(&[(AUTHORIZATION, "Bearer x"), (AUTHORIZATION, "Bearer x")]), Err(400));
+        for bad in ["", "Bearer", "Basic eDp5", "\u{e9} x"] {
+            assert_eq!(of(&[(AUTHORIZATION, bad)]), Err(401), "{bad}");
+        }
+    }
+}
