@@ -1,3 +1,206 @@
-//! Rate limits: GCRA in Valkey, per address, token and person, by class of route.
+//! Rate limits: GCRA in the cache Valkey, per address, credential and person, by class of route.
+//!
+//! The decision is one script, so that two requests cannot both take the last place; all limits of a request are asked
+//! in one exchange. Where Valkey does not answer, requests pass and are counted: a limit protects the service, and must
+//! not be what takes it down.
 
 pub mod gcra;
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use redis::cmd;
+use uuid::Uuid;
+
+use crate::auth::session::SessionKey;
+use crate::auth::token::TokenHash;
+use crate::clock::Clock;
+use crate::problem::{Problem, codes};
+use crate::valkey::Valkey;
+use gcra::{Quota, Standing};
+
+const SCRIPT: &str = include_str!("rate_limit/gcra.lua");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// A decision that takes longer is made without Valkey.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// After Valkey did not answer it is left alone for this long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Who is limited. Credentials are named by their hashes, so that nothing has to be asked before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Everybody behind an address; of IPv6 the network of 64 bits, which is one customer's.
+    Address(IpAddr),
+    /// A bearer token.
+    Token(TokenHash),
+    /// A session.
+    Session(SessionKey),
+    /// A person, in all sessions.
+    Person(Uuid),
+}
+
+impl Subject {
+    fn key(&self) -> String {
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        match self {
+            Self::Address(address) => match address.to_canonical() {
+                IpAddr::V4(address) => format!("address:{address}"),
+                IpAddr::V6(address) => {
+                    format!("address:{}", Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
+                }
+            },
+            Self::Token(hash) => format!("token:{}", hex(&hash.as_bytes()[..16])),
+            Self::Session(key) => format!("session:{}", hex(&key.as_bytes()[..16])),
+            Self::Person(id) => format!("person:{id}"),
+        }
+    }
+}
+
+/// A limit for a subject: `name` says it in the headers, a token such as `read-address`, and separates classes of route.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit {
+    /// Letters, digits and hyphens.
+    pub name: &'static str,
+    /// How much.
+    pub quota: Quota,
+    /// For whom.
+    pub subject: Subject,
+}
+
+/// What was decided: headers for the answer, and whether there is an answer other than 429.
+#[derive(Debug)]
+pub struct Decision {
+    passes: bool,
+    standings: Vec<(Limit, Standing)>,
+}
+
+impl Decision {
+    /// Refuses what does not pass.
+    ///
+    /// # Errors
+    /// A problem `rate-limited`.
+    pub fn check(&self) -> Result<(), Problem> {
+        if self.passes {
+            return Ok(());
+        }
+        let exhausted = || self.standings.iter().filter(|(_, standing)| standing.remaining == 0);
+        let wait =
+            exhausted().map(|(_, standing)| whole_seconds(standing.retry_after)).max().unwrap_or(1).max(1);
+        let names: Vec<&str> = exhausted().map(|(limit, _)| limit.name).collect();
+        Err(Problem::new(&codes::RATE_LIMITED)
+            .with("violated-policies", names)
+            .header(RETRY_AFTER, HeaderValue::from(wait)))
+    }
+
+    /// Puts `RateLimit` and `RateLimit-Policy` on an answer, also on one that was refused.
+    pub fn describe(&self, headers: &mut HeaderMap) {
+        for (limit, standing) in &self.standings {
+            let policy =
+                format!("{};q={};w={}", limit.name, limit.quota.requests(), limit.quota.window().as_secs());
+            let left =
+                format!("{};r={};t={}", limit.name, standing.remaining, whole_seconds(standing.full_after));
+            for (name, value) in [(POLICY, policy), (LIMIT, left)] {
+                if let Ok(value) = HeaderValue::try_from(value) {
+                    headers.append(name, value);
+                }
+            }
+        }
+    }
+}
+
+/// Decides. One a process.
+#[derive(Debug)]
+pub struct RateLimiter {
+    cache: Arc<Valkey>,
+    clock: Arc<dyn Clock>,
+    let_through: AtomicU64,
+    /// Until then (microseconds) Valkey is left alone.
+    paused_until: AtomicI64,
+}
+
+impl RateLimiter {
+    /// Counts in the cache instance.
+    #[must_use]
+    pub fn new(cache: Arc<Valkey>, clock: Arc<dyn Clock>) -> Self {
+        Self { cache, clock, let_through: AtomicU64::new(0), paused_until: AtomicI64::new(i64::MIN) }
+    }
+
+    /// How many requests passed because Valkey did not answer: a metric to alert on.
+    #[must_use]
+    pub fn let_through(&self) -> u64 {
+        self.let_through.load(Ordering::Relaxed)
+    }
+
+    /// Charges a request to all `limits`, or, where one of them is exhausted, to none.
+    pub async fn decide(&self, limits: Vec<Limit>) -> Decision {
+        let now = i64::try_from(self.clock.now().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
+        let answer =
+            if now < self.paused_until.load(Ordering::Relaxed) { None } else { self.ask(&limits, now).await };
+        let Some(answer) = answer.filter(|answer| answer.len() == limits.len() + 1) else {
+            self.let_through.fetch_add(1, Ordering::Relaxed);
+            return Decision { passes: true, standings: Vec::new() };
+        };
+        let standings = limits.into_iter().zip(&answer[1..]);
+        let standings = standings.map(|(limit, at)| (limit, gcra::standing(limit.quota, *at, now))).collect();
+        Decision { passes: answer[0] == 1, standings }
+    }
+
+    async fn ask(&self, limits: &[Limit], now: i64) -> Option<Vec<i64>> {
+        let mut command = cmd("EVAL");
+        command.arg(SCRIPT).arg(limits.len());
+        for limit in limits {
+            command.arg(format!("app:limit:{}:{}", limit.name, limit.subject.key()));
+        }
+        command.arg(now);
+        for limit in limits {
+            command.arg(limit.quota.interval_us()).arg(limit.quota.requests());
+        }
+        let error = match tokio::time::timeout(PATIENCE, self.cache.ask(&command)).await {
+            Ok(Ok(answer)) => return Some(answer),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        let pause = i64::try_from(PAUSE.as_micros()).unwrap_or(0);
+        self.paused_until.store(now.saturating_add(pause), Ordering::Relaxed);
+        tracing::warn!(%error, "rate limits let requests through: the cache Valkey does not answer");
+        None
+    }
+}
+
+/// Rounded up: who waits that long does not come too early.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_which_limit_and_how_long() {
+        let quota = Quota::per_minute(2);
+        let subject = Subject::Address("192.0.2.1".parse().unwrap());
+        let limit = Limit { name: "read-address", quota, subject };
+        let standing = gcra::standing(quota, 60_000_000, 0);
+        let decision = Decision { passes: false, standings: vec![(limit, standing)] };
+        let problem = decision.check().unwrap_err();
+        assert_eq!(problem.document()["violated-policies"], serde_json::json!(["read-address"]));
+        let mut headers = HeaderMap::new();
+        decision.describe(&mut headers);
+        assert_eq!(headers["ratelimit"], "read-address;r=0;t=60");
+        assert_eq!(headers["ratelimit-policy"], "read-address;q=2;w=60");
+    }
+
+    #[test]
+    fn an_ipv6_customer_is_one_subject() {
+        let key = |text: &str| Subject::Address(text.parse().unwrap()).key();
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
+    }
+}
