@@ -1,20 +1,26 @@
 //! What every API on the platform gets: one module a property, each usable alone on an axum router.
 
 pub mod auth;
+pub mod border;
 pub mod clock;
 pub mod database;
 pub mod environment;
 pub mod etag;
+pub mod extract;
 #[cfg(test)]
 mod garbage;
+pub mod health;
+pub mod html;
 pub mod jobs;
 pub mod migrate;
 pub mod outbox;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;
+pub mod request;
 pub mod server;
 pub mod signing;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;

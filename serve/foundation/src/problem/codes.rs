@@ -10,18 +10,31 @@ pub const ALL: &[&Code] = &[
     &BAD_CURSOR,
     &BAD_ETAG,
     &BAD_LIMIT,
+    &BODY_MALFORMED,
+    &BODY_TOO_DEEP,
+    &BODY_TOO_LARGE,
+    &BODY_TOO_SLOW,
+    &CONTENT_ENCODING_UNSUPPORTED,
+    &CONTENT_TYPE_UNSUPPORTED,
     &CROSS_SITE,
+    &HEADERS_TOO_LARGE,
     &INSUFFICIENT_SCOPE,
     &INTERNAL,
     &INVALID_TOKEN_REQUEST,
     &METHOD_NOT_ALLOWED,
     &NOT_FOUND,
+    &NOT_READY,
     &PRECONDITION_FAILED,
     &PRECONDITION_REQUIRED,
+    &QUERY_INVALID,
     &RATE_LIMITED,
+    &REQUEST_REFUSED,
+    &TIMED_OUT,
     &TOKEN_TOO_WIDE,
     &UNAUTHENTICATED,
     &UNAVAILABLE,
+    &URI_TOO_LONG,
+    &VALIDATION_FAILED,
 ];
 
 /// This token may not be used from here.
@@ -79,6 +92,60 @@ pub const BAD_LIMIT: Code = Code {
     about: "The query parameter limit says how many items a page has. Its bounds are in the detail.",
 };
 
+/// The body is not what its content type says.
+pub const BODY_MALFORMED: Code = Code {
+    code: "body-malformed",
+    status: 400,
+    title: "The body cannot be read",
+    about: "The body is not well-formed: it breaks off, has a syntax error, is not UTF-8, or contains the character \
+            U+0000. The detail gives line and column where there is one. Nothing was written.",
+};
+
+/// The body nests deeper than is read.
+pub const BODY_TOO_DEEP: Code = Code {
+    code: "body-too-deep",
+    status: 400,
+    title: "The body is nested too deeply",
+    about: "Arrays and objects in the body are nested deeper than the server reads. No documented body comes near \
+            the limit, which the detail names. Nothing was written.",
+};
+
+/// The body is larger than the limit.
+pub const BODY_TOO_LARGE: Code = Code {
+    code: "body-too-large",
+    status: 413,
+    title: "The body is too large",
+    about: "The body is larger than this path takes; the detail names the limit in bytes. Send less at a time. \
+            Nothing was written.",
+};
+
+/// The body did not arrive in time.
+pub const BODY_TOO_SLOW: Code = Code {
+    code: "body-too-slow",
+    status: 408,
+    title: "The body did not arrive in time",
+    about: "The headers arrived and the body did not follow within the limit that the detail names. Nothing was \
+            written; send the request again.",
+};
+
+/// The body is compressed.
+pub const CONTENT_ENCODING_UNSUPPORTED: Code = Code {
+    code: "content-encoding-unsupported",
+    status: 415,
+    title: "The body's encoding is not supported",
+    about: "Bodies of requests must come without Content-Encoding: a compressed body could unpack to any size. The \
+            answer's Accept-Encoding header says so too.",
+};
+
+/// The body has another content type than the path takes.
+pub const CONTENT_TYPE_UNSUPPORTED: Code = Code {
+    code: "content-type-unsupported",
+    status: 415,
+    title: "The body's content type is not supported",
+    about: "The Content-Type header is missing or is not one that this path takes; the answer's Accept header lists \
+            those. JSON is always UTF-8.",
+};
+
 /// The request does not come from this site's own pages.
 pub const CROSS_SITE: Code = Code {
     code: "cross-site",
@@ -87,6 +154,15 @@ pub const CROSS_SITE: Code = Code {
     about: "A request that changes something by a session's cookie must come from a page of this site: its \
             Origin is compared, and a form carries the page's token. Open the page again and repeat what you \
             did. Programs use a bearer token, which needs neither.",
+};
+
+/// The headers are more than the limit.
+pub const HEADERS_TOO_LARGE: Code = Code {
+    code: "headers-too-large",
+    status: 431,
+    title: "The headers are too many or too large",
+    about: "The request has more headers, or longer ones, than the server takes. Often it is cookies that pile up: \
+            remove those that are not this site's.",
 };
 
 /// This needs a scope that you do not have.
@@ -131,6 +207,15 @@ pub const NOT_FOUND: Code = Code {
     about: "The path does not exist, or it names something that does not exist or belongs to another organization.",
 };
 
+/// A readiness check failed.
+pub const NOT_READY: Code = Code {
+    code: "not-ready",
+    status: 503,
+    title: "The server is not ready to serve",
+    about: "Only /readyz answers this: something that the server needs does not answer, and the member `missing` \
+            names it. The server becomes ready by itself when it answers again.",
+};
+
 /// It was changed meanwhile.
 pub const PRECONDITION_FAILED: Code = Code {
     code: "precondition-failed",
@@ -148,6 +233,15 @@ pub const PRECONDITION_REQUIRED: Code = Code {
     about: "This would overwrite what others may have changed. Read it first, and send its ETag as If-Match.",
 };
 
+/// The query string is wrong.
+pub const QUERY_INVALID: Code = Code {
+    code: "query-invalid",
+    status: 400,
+    title: "The query is invalid",
+    about: "A parameter of the query string is unknown, given twice, missing, or has a value of the wrong form. The \
+            member `errors` names each one.",
+};
+
 /// Too many requests.
 pub const RATE_LIMITED: Code = Code {
     code: "rate-limited",
@@ -155,6 +249,24 @@ pub const RATE_LIMITED: Code = Code {
     title: "Too many requests",
     about: "Wait for as long as Retry-After says. The RateLimit header of every answer tells how much is \
             left, and RateLimit-Policy what there is; the member violated-policies names the exhausted ones.",
+};
+
+/// Something about the request is wrong that has no kind of its own.
+pub const REQUEST_REFUSED: Code = Code {
+    code: "request-refused",
+    status: 400,
+    title: "The request was refused",
+    about: "The request cannot be processed as it is: a header or another part of it is invalid. Compare it with \
+            the description of the operation.",
+};
+
+/// The work took longer than the limit.
+pub const TIMED_OUT: Code = Code {
+    code: "timed-out",
+    status: 503,
+    title: "The work took too long and was given up",
+    about: "The server gave the work up after its time limit. A write may or may not have happened: send it again \
+            with the same Idempotency-Key after Retry-After, and it happens exactly once.",
 };
 
 /// A token cannot allow more than its maker may do.
@@ -181,4 +293,22 @@ pub const UNAVAILABLE: Code = Code {
     title: "The server cannot serve this now",
     about: "Something that the server needs does not answer. Nothing was written. Wait for as long as Retry-After \
             says, and try again.",
+};
+
+/// The path and query are longer than the limit.
+pub const URI_TOO_LONG: Code = Code {
+    code: "uri-too-long",
+    status: 414,
+    title: "The path and query are too long",
+    about: "Path and query together are longer than the server takes. Cursors and identifiers that the server gave \
+            out always fit.",
+};
+
+/// Values of the request are not valid.
+pub const VALIDATION_FAILED: Code = Code {
+    code: "validation-failed",
+    status: 422,
+    title: "Values of the request are not valid",
+    about: "The body is well-formed, and values in it are of the wrong type, out of range, missing or unknown. The \
+            member `errors` has one entry a value, with a JSON pointer to it. Nothing was written.",
 };

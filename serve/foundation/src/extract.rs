@@ -1,0 +1,14 @@
+//! What handlers take from a request. Every way to be wrong is a problem that says where.
+
+mod body;
+mod form;
+mod json;
+mod path;
+mod place;
+mod query;
+
+pub use body::{BodyLimits, Bytes};
+pub use form::Form;
+pub use json::Json;
+pub use path::Path;
+pub use query::Query;

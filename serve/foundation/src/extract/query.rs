@@ -1,0 +1,208 @@
+//! `Query<T>`: parameters that the operation knows, each once, each of its form.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+
+use super::place;
+use crate::problem::{Place, Problem, codes};
+
+/// More parameters than any operation has.
+const PARAMETERS: usize = 64;
+
+/// The parameters of the query string. Unknown ones are refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let start = || Problem::new(&codes::QUERY_INVALID).detail("The query is not valid.");
+        from_pairs(parts.uri.query().unwrap_or_default(), Place::Query, start).map(Self)
+    }
+}
+
+/// Values from `name=value&…`, or what is wrong with which of them.
+pub(super) fn from_pairs<T: DeserializeOwned>(
+    encoded: &str,
+    place: Place,
+    start: impl Fn() -> Problem,
+) -> Result<T, Problem> {
+    let pairs =
+        decode(encoded).map_err(|(pointer, code, detail)| start().error_in(place, pointer, code, detail))?;
+    let mut unknown = Vec::new();
+    let mut track = serde_path_to_error::Track::new();
+    let map = MapDeserializer::new(pairs.into_iter().map(|(name, value)| (name, Text(value))));
+    let tracked = serde_path_to_error::Deserializer::new(map, &mut track);
+    let value = serde_ignored::deserialize(tracked, |path| unknown.push(place::ignored(&path)));
+    match value {
+        Ok(value) if unknown.is_empty() => Ok(value),
+        Ok(_) => Err(unknown.into_iter().fold(start(), |problem, pointer| {
+            problem.error_in(place, pointer, "unknown-parameter", "This parameter is unknown here.")
+        })),
+        Err(error) => {
+            let error: serde::de::value::Error = error;
+            let (code, pointer, detail) = place::explain(&error.to_string(), place::pointer(&track.path()));
+            Err(start().error_in(place, pointer, code, detail))
+        }
+    }
+}
+
+type Wrong = (String, &'static str, &'static str);
+
+fn decode(encoded: &str) -> Result<Vec<(String, String)>, Wrong> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = text(name).map_err(|(code, detail)| (String::new(), code, detail))?;
+        let mut pointer = String::new();
+        place::push(&mut pointer, &name);
+        let value = text(value).map_err(|(code, detail)| (pointer.clone(), code, detail))?;
+        if pairs.iter().any(|(known, _)| *known == name) {
+            return Err((pointer, "duplicate-parameter", "This parameter is given twice."));
+        }
+        if pairs.len() == PARAMETERS {
+            return Err((String::new(), "too-many-parameters", "There are too many parameters."));
+        }
+        pairs.push((name, value));
+    }
+    Ok(pairs)
+}
+
+fn text(encoded: &str) -> Result<String, (&'static str, &'static str)> {
+    let spaced = encoded.replace('+', " ");
+    let text = percent_decode_str(&spaced)
+        .decode_utf8()
+        .map_err(|_| ("not-utf-8", "This is not UTF-8 after percent-decoding."))?;
+    if text.contains('\0') {
+        return Err(("nul-character", "Remove the character U+0000."));
+    }
+    Ok(text.into_owned())
+}
+
+/// A value that is a text and becomes a number or a truth value where one is asked for.
+struct Text(String);
+
+impl<'de> serde::de::IntoDeserializer<'de> for Text {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! parsed {
+    ($($method:ident $visit:ident $kind:ty),* $(,)?) => {
+        $(fn $method<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+            match self.0.parse::<$kind>() {
+                Ok(value) => visitor.$visit(value),
+                Err(_) => Err(serde::de::Error::invalid_type(
+                    serde::de::Unexpected::Str(&self.0), &visitor,
+                )),
+            }
+        })*
+    };
+}
+
+impl<'de> serde::Deserializer<'de> for Text {
+    type Error = serde::de::value::Error;
+
+    parsed! {
+        deserialize_bool visit_bool bool,
+        deserialize_i8 visit_i8 i8, deserialize_i16 visit_i16 i16,
+        deserialize_i32 visit_i32 i32, deserialize_i64 visit_i64 i64,
+        deserialize_u8 visit_u8 u8, deserialize_u16 visit_u16 u16,
+        deserialize_u32 visit_u32 u32, deserialize_u64 visit_u64 u64,
+        deserialize_f32 visit_f32 f32, deserialize_f64 visit_f64 f64,
+    }
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_string(self.0)
+    }
+
+    fn deserialize_option<V: serde::de::Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: serde::de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: serde::de::Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        visitor.visit_enum(serde::de::value::StringDeserializer::new(self.0))
+    }
+
+    serde::forward_to_deserialize_any! {
+        i128 u128 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier
+        ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum State {
+        Open,
+        Done,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Filter {
+        limit: Option<u16>,
+        after: Option<String>,
+        state: Option<State>,
+        #[serde(default)]
+        deleted: bool,
+    }
+
+    fn read(query: &str) -> Result<Filter, (String, &'static str)> {
+        from_pairs(query, Place::Query, || Problem::new(&codes::QUERY_INVALID))
+            .map_err(|problem| (problem.errors()[0].pointer.clone(), problem.errors()[0].code))
+    }
+
+    #[test]
+    fn parameters_take_the_form_they_are_asked_for_in() {
+        let filter = read("limit=20&after=a+b%2Fc&state=done&deleted=true&").expect("valid");
+        let expected =
+            Filter { limit: Some(20), after: Some("a b/c".into()), state: Some(State::Done), deleted: true };
+        assert_eq!(filter, expected);
+        assert_eq!(read("").expect("valid").state, None);
+        assert_eq!(read("state=open").expect("valid").state, Some(State::Open));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            ("limit=x", "/limit", "wrong-type"),
+            ("limit=70000", "/limit", "wrong-type"),
+            ("limit=", "/limit", "wrong-type"),
+            ("state=gone", "/state", "unknown-variant"),
+            ("limt=2", "/limt", "unknown-parameter"),
+            ("limit=1&limit=2", "/limit", "duplicate-parameter"),
+            ("after=%ff", "/after", "not-utf-8"),
+            ("after=%00", "/after", "nul-character"),
+            ("deleted=yes", "/deleted", "wrong-type"),
+        ];
+        for (query, pointer, code) in cases {
+            assert_eq!(read(query), Err((pointer.to_owned(), code)), "{query}");
+        }
+        let flood: String = (0..100).map(|number| format!("p{number}=1&")).collect();
+        assert_eq!(read(&flood), Err((String::new(), "too-many-parameters")));
+    }
+}

@@ -1,0 +1,132 @@
+//! Takes secrets out of what is logged or reported.
+
+/// What stands in a secret's place.
+const REDACTED: &str = "[redacted]";
+/// Beginnings of secrets that are known by them everywhere: webhook secrets, and JSON web tokens.
+const PREFIXES: [&str; 2] = ["whsec_", "eyJ"];
+/// Names of fields, headers and parameters whose values are secret.
+const NAMES: [&str; 9] = [
+    "authorization",
+    "cookie",
+    "set-cookie",
+    "password",
+    "secret",
+    "token",
+    "api-key",
+    "csrf",
+    "code_verifier",
+];
+
+/// Knows secrets by the names they have and by how they begin.
+#[derive(Debug, Clone)]
+pub struct Scrubber(Vec<String>);
+
+impl Scrubber {
+    /// Knows also secrets that begin with one of `prefixes`, such as the product's own tokens.
+    #[must_use]
+    pub fn new(prefixes: &[&str]) -> Self {
+        Self(PREFIXES.iter().chain(prefixes).map(|prefix| (*prefix).to_owned()).collect())
+    }
+
+    /// The value of the field `name` as it may be written.
+    #[must_use]
+    pub fn field(&self, name: &str, value: &str) -> String {
+        if is_secret(name) { REDACTED.to_owned() } else { self.text(value) }
+    }
+
+    /// The text as it may be written.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        let mut clean = String::with_capacity(text.len());
+        let mut secret_next = false;
+        for part in text.split_inclusive(|each: char| !is_word(each)) {
+            let word = part.trim_end_matches(|each: char| !is_word(each));
+            let rest = &part[word.len()..];
+            let hide = !word.is_empty() && (secret_next || self.begins_like_one(word));
+            clean.push_str(if hide { REDACTED } else { word });
+            clean.push_str(rest);
+            secret_next = follows(word, rest, secret_next && word.is_empty());
+        }
+        hide_passwords_of_urls(&clean)
+    }
+
+    fn begins_like_one(&self, word: &str) -> bool {
+        self.0.iter().any(|prefix| word.len() > prefix.len() && word.starts_with(prefix.as_str()))
+    }
+}
+
+/// Whether what follows `word` and the separator is a secret: `Bearer …`, `password=…`, `"token": "…"`.
+fn follows(word: &str, separator: &str, still: bool) -> bool {
+    let scheme = word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic");
+    let assigned = is_secret(word) && separator.starts_with(['=', ':', '"']);
+    still || (scheme && separator == " ") || assigned
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    NAMES.iter().any(|secret| {
+        let secret = secret.replace('_', "-");
+        name == secret || name.strip_suffix(secret.as_str()).is_some_and(|before| before.ends_with('-'))
+    })
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | '~' | '+' | '/')
+}
+
+/// `scheme://user:password@host` without the password.
+fn hide_passwords_of_urls(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        clean.push_str(before);
+        let end =
+            after.find(|each: char| each.is_whitespace() || matches!(each, '/' | '"')).unwrap_or(after.len());
+        let (authority, following) = after.split_at(end);
+        match authority.rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+            Some((user, host)) => clean.push_str(&format!("{user}:{REDACTED}@{host}")),
+            None => clean.push_str(authority),
+        }
+        rest = following;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_taken_out() {
+        let scrubber = Scrubber::new(&["bst_"]);
+        let secrets = [
+            "Authorization: Bearer s3cr3t",
+            "sent bearer s3cr3t",
+            "password=s3cr3t&x=1",
+            "{\"client_secret\": \"s3cr3t\"}",
+            "Cookie: s3cr3t",
+            "bst_s3cr3t was refused",
+            "whsec_s3cr3t",
+            "(eyJs3cr3t.abc.def)",
+            "postgres://app:s3cr3t@db:6432/app",
+        ];
+        for text in secrets {
+            let clean = scrubber.text(text);
+            assert!(!clean.contains("s3cr3t") && clean.contains(REDACTED), "{text} became {clean}");
+        }
+        assert_eq!(scrubber.field("set_cookie", "a"), REDACTED);
+    }
+
+    #[test]
+    fn the_rest_stays() {
+        let scrubber = Scrubber::new(&["bst_"]);
+        for text in
+            ["token_id 7 was used", "GET /api/v1/tokens/1", "https://a.example/b?c=d", "ünïcode “x”", ""]
+        {
+            assert_eq!(scrubber.text(text), text);
+        }
+        assert_eq!(scrubber.field("token_id", "7"), "7");
+    }
+}
