@@ -109,11 +109,14 @@ fn request(method: &str, uri: &str, kind: &str, body: impl Into<Body>) -> axum::
     builder.body(body.into()).expect("a request")
 }
 
+/// Method, path, content type and body; status and code.
+type Case<'a> = (&'a str, &'a str, &'a str, Vec<u8>, u16, &'a str);
+
 #[tokio::test]
 async fn every_wrong_request_is_a_problem() {
     let json = "application/json";
     let long = format!("/tasks?after={}", "x".repeat(9000));
-    let cases: Vec<(&str, &str, &str, Vec<u8>, u16, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("GET", "/nowhere", "", vec![], 404, "not-found"),
         ("DELETE", "/tasks", "", vec![], 405, "method-not-allowed"),
         ("INVENTED", "/tasks", "", vec![], 405, "method-not-allowed"),
