@@ -25,3 +25,4 @@ pub mod telemetry;
 pub mod testing;
 pub mod tls;
 pub mod valkey;
+pub mod webhook;
