@@ -1,7 +1,26 @@
 //! Webhooks as Standard Webhooks 1.0.0 has them: signed, tried again, delivered to public addresses and nowhere else.
+//!
+//! An [`event::Event`] is written with its effect as one job. [`event::Dispatch`] makes a delivery for each endpoint
+//! that wants it, and [`deliver::Deliver`] delivers; a worker needs both handlers.
 
 pub mod address;
 pub mod client;
+pub mod deliver;
+pub mod endpoint;
+pub mod event;
 pub mod resolve;
 pub mod seal;
 pub mod sign;
+
+use deadpool_postgres::GenericClient;
+use uuid::Uuid;
+
+/// The tables of endpoints and deliveries.
+pub const MIGRATION: &str = include_str!("../migrations/webhooks.sql");
+
+/// Lets the rest of a transaction see one organization's rows.
+async fn enter(client: &impl GenericClient, organization: Uuid) -> Result<(), tokio_postgres::Error> {
+    let statement = client.prepare_cached("SELECT set_config('app.organization', $1, true)").await?;
+    client.query_one(&statement, &[&organization.to_string()]).await?;
+    Ok(())
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test that cannot go on fails")]
 
 mod platform;
+mod webhooks;
 
 use std::time::Duration;
 

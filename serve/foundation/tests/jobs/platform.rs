@@ -17,7 +17,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-const MIGRATIONS: &[Migration] = &[Migration { version: 1, name: "jobs", sql: outbox::MIGRATION }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "jobs", sql: outbox::MIGRATION },
+    Migration { version: 2, name: "webhooks", sql: foundation::webhook::MIGRATION },
+];
 
 /// Everything a test of jobs needs; clones are the same.
 #[derive(Clone)]

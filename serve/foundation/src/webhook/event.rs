@@ -1,0 +1,108 @@
+//! Events: written with their effect as one job, which finds the endpoints that want them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::deliver::ATTEMPTS;
+use crate::clock::{Clock, Randomness};
+use crate::database::Database;
+use crate::jobs::{Failure, Handler, Job, Queue};
+use crate::outbox::NewJob;
+
+/// The standard asks for less than 20 kB.
+const PAYLOAD_LIMIT: usize = 20_000;
+
+const MESSAGE: &str = "\
+    INSERT INTO webhook_messages (id, organization_id, type, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+/// A delivery and its job for each endpoint that wants the event and has none of this message yet.
+const DELIVERIES: &str = "\
+    WITH made AS (\
+        INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, message_id) \
+        SELECT uuidv7(), $1, id, $2 FROM webhook_endpoints \
+        WHERE organization_id = $1 AND disabled_at IS NULL AND (events = '{}' OR $3 = ANY (events)) \
+        ON CONFLICT (message_id, endpoint_id) DO NOTHING RETURNING id) \
+    INSERT INTO jobs (id, queue, kind, organization_id, payload, unique_key, run_at, feed_at, max_attempts, \
+                      request_id, traceparent) \
+    SELECT uuidv7(), 'default', 'webhook.deliver', $1, jsonb_build_object('delivery', id), id::text, now(), now(), \
+           $4, $5, $6 FROM made";
+
+/// Something that happened.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// Its type: words with dots between.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it happened.
+    #[serde(with = "time::serde::rfc3339")]
+    pub timestamp: OffsetDateTime,
+    /// What there is to know.
+    pub data: Value,
+}
+
+/// Why an event cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// It is too long.
+    #[error("an event of {0} bytes is too long for a webhook; say less than 20 kB and let the receiver ask")]
+    TooLong(usize),
+    /// It is no JSON.
+    #[error("an event cannot be written as JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+}
+
+impl Event {
+    /// The job that tells an organization's endpoints, to be written with the effect.
+    ///
+    /// # Errors
+    /// [`EventError`].
+    pub fn job(
+        &self,
+        organization_id: Uuid,
+        clock: &dyn Clock,
+        randomness: &dyn Randomness,
+    ) -> Result<NewJob, EventError> {
+        let length = serde_json::to_vec(self)?.len();
+        if length >= PAYLOAD_LIMIT {
+            return Err(EventError::TooLong(length));
+        }
+        Ok(NewJob::new(Dispatch::KIND, self, clock, randomness)?.organization(organization_id))
+    }
+}
+
+/// Finds who wants an event.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// Where the endpoints are.
+    pub database: Database,
+    /// Is told of the deliveries.
+    pub queue: Queue,
+}
+
+impl Handler for Dispatch {
+    const KIND: &'static str = "webhook.dispatch";
+    type Payload = Event;
+
+    async fn run(&self, job: Job<Event>) -> Result<(), Failure> {
+        let organization =
+            job.organization_id.ok_or_else(|| Failure::Never("an event has an organization".to_owned()))?;
+        let payload = serde_json::to_string(&job.payload)?;
+        let kind = &job.payload.kind;
+        let mut connection = self.database.connection().await?;
+        let transaction = connection.transaction().await?;
+        super::enter(&transaction, organization).await?;
+        let message = transaction.prepare_cached(MESSAGE).await?;
+        transaction.execute(&message, &[&job.id, &organization, kind, &payload]).await?;
+        let deliveries = transaction.prepare_cached(DELIVERIES).await?;
+        transaction
+            .execute(
+                &deliveries,
+                &[&organization, &job.id, kind, &ATTEMPTS, &job.request_id, &job.traceparent],
+            )
+            .await?;
+        transaction.commit().await?;
+        self.queue.wake();
+        Ok(())
+    }
+}

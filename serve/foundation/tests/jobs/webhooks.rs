@@ -1,0 +1,159 @@
+//! A webhook from the event to a receiver and back.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use foundation::clock::{Clock, SystemClock, SystemRandomness};
+use foundation::jobs::{Queue, Registry};
+use foundation::webhook::address::Allowed;
+use foundation::webhook::client::{Client, Limits};
+use foundation::webhook::deliver::Deliver;
+use foundation::webhook::endpoint::{Maker, NewEndpoint};
+use foundation::webhook::event::{Dispatch, Event};
+use foundation::webhook::resolve::Resolve;
+use foundation::webhook::seal::KeyRing;
+use foundation::webhook::sign::signatures;
+use futures_util::future::BoxFuture;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::platform::{Platform, eventually};
+
+/// Endpoints of the test are named by their addresses.
+struct NoNames;
+
+impl Resolve for NoNames {
+    fn resolve<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, std::io::Result<Vec<IpAddr>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+/// Answers with these statuses, one a request, then 200, and keeps the requests.
+async fn receiver(statuses: Vec<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&requests);
+    tokio::spawn(async move {
+        let mut statuses = statuses.into_iter();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = vec![0; 8192];
+            let mut length = stream.read(&mut request).await.unwrap();
+            while !request[..length].ends_with(b"}") {
+                length += stream.read(&mut request[length..]).await.unwrap();
+            }
+            kept.lock().unwrap().push(String::from_utf8(request[..length].to_vec()).unwrap());
+            let status = statuses.next().unwrap_or(200);
+            let answer = format!("HTTP/1.1 {status} Said\r\nContent-Length: 4\r\n\r\nnote");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (port, requests)
+}
+
+fn header(request: &str, name: &str) -> String {
+    let line = request.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+    line.unwrap_or_else(|| panic!("no {name} in {request}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() {
+    let platform = Platform::start().await;
+    let (port, requests) = receiver(vec![500, 200, 200, 410]).await;
+    let keys = Arc::new(KeyRing::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap());
+    let limits = Limits {
+        allowed: Allowed::also(vec!["127.0.0.1/32".parse().unwrap()]),
+        plain: true,
+        ..Limits::default()
+    };
+    let deliver = Deliver {
+        database: platform.database().clone(),
+        queue: Queue::new(platform.valkey()),
+        client: Client::new(Arc::new(NoNames), &[], limits).unwrap(),
+        keys: Arc::clone(&keys),
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+    };
+    let dispatch = Dispatch { database: platform.database().clone(), queue: Queue::new(platform.valkey()) };
+    let worker = platform.work(Registry::default().with(deliver).with(dispatch));
+
+    let (mine, other) = (platform.id(), platform.id());
+    let maker = Maker { keys: &keys, clock: &SystemClock, randomness: &SystemRandomness };
+    let mut connection = platform.database().connection().await.unwrap();
+    let mut secrets = Vec::new();
+    for organization in [mine, other] {
+        let transaction = connection.transaction().await.unwrap();
+        enter(&transaction, organization).await;
+        let url = format!("http://127.0.0.1:{port}/{organization}");
+        let new = NewEndpoint {
+            organization_id: organization,
+            url,
+            description: String::new(),
+            events: vec!["task.made".to_owned()],
+        };
+        let (id, secret) = maker.create(&transaction, &new).await.unwrap();
+        let newer = maker.rotate(&transaction, organization, id, Duration::from_secs(600)).await.unwrap();
+        secrets.push([newer, secret]);
+        transaction.commit().await.unwrap();
+    }
+    let event = |kind: &str| Event {
+        kind: kind.to_owned(),
+        timestamp: SystemClock.now(),
+        data: json!({"title": "é"}),
+    };
+    for kind in ["task.made", "task.unwanted"] {
+        platform.enqueue(&event(kind).job(mine, &SystemClock, &SystemRandomness).unwrap()).await.unwrap();
+    }
+    eventually("the delivery after a failure", || {
+        platform.sql("SELECT state FROM webhook_deliveries") == "delivered"
+    })
+    .await;
+    {
+        let requests = requests.lock().unwrap();
+        assert_eq!(requests.len(), 2);
+        assert_eq!(header(&requests[0], "webhook-id"), header(&requests[1], "webhook-id"));
+        assert_ne!(header(&requests[0], "webhook-timestamp"), header(&requests[1], "webhook-timestamp"));
+        for request in requests.iter() {
+            assert!(request.starts_with(&format!("POST /{mine} ")), "{request}");
+            let (_, body) = request.split_once("\r\n\r\n").unwrap();
+            let timestamp = header(request, "webhook-timestamp").parse().unwrap();
+            let expected =
+                signatures(&secrets[0], &header(request, "webhook-id"), timestamp, body.as_bytes());
+            assert_eq!(header(request, "webhook-signature"), expected);
+        }
+    }
+    assert_eq!(
+        platform.sql("SELECT string_agg(status || excerpt, ' ' ORDER BY id) FROM webhook_attempts"),
+        "500note 200note"
+    );
+
+    let delivery: Uuid = platform.sql("SELECT id FROM webhook_deliveries").parse().unwrap();
+    for (organization, replayed) in [(other, false), (mine, true)] {
+        let transaction = connection.transaction().await.unwrap();
+        enter(&transaction, organization).await;
+        assert_eq!(maker.replay(&transaction, delivery).await.unwrap(), replayed);
+        transaction.commit().await.unwrap();
+    }
+    eventually("the replay", || platform.sql("SELECT count(*) FROM webhook_attempts") == "3").await;
+    platform.enqueue(&event("task.made").job(mine, &SystemClock, &SystemRandomness).unwrap()).await.unwrap();
+    eventually("the endpoint to be disabled", || {
+        platform.sql("SELECT string_agg(disabled_reason, ',') FROM webhook_endpoints") == "gone"
+    })
+    .await;
+    let transaction = connection.transaction().await.unwrap();
+    enter(&transaction, other).await;
+    let seen: i64 =
+        transaction.query_one("SELECT count(*) FROM webhook_deliveries", &[]).await.unwrap().get(0);
+    assert_eq!(seen, 0, "another organization sees no delivery");
+    drop(transaction);
+    worker.stop().await;
+}
+
+async fn enter(client: &impl deadpool_postgres::GenericClient, organization: Uuid) {
+    let statement = client.prepare_cached("SELECT set_config('app.organization', $1, true)").await.unwrap();
+    client.query_one(&statement, &[&organization.to_string()]).await.unwrap();
+}
