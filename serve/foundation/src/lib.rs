@@ -1,5 +1,6 @@
 //! What every API on the platform gets: one module a property, each usable alone on an axum router.
 
+pub mod audit;
 pub mod auth;
 pub mod border;
 pub mod clock;
@@ -26,3 +27,4 @@ pub mod testing;
 pub mod tls;
 pub mod valkey;
 pub mod webhook;
+pub mod write;

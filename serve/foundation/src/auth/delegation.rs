@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn each_way_of_widening_is_refused() {
-        let wider: [(&str, fn(&mut Grant)); 8] = [
+        type Widen = fn(&mut Grant);
+        let wider: [(&str, Widen); 8] = [
             ("/scopes", |grant| grant.scopes = Scopes::from_iter([Scope::write("tasks")])),
             ("/resources", |grant| grant.resources = None),
             ("/resources", |grant| grant.resources = Some([Uuid::from_u128(3)].into())),

@@ -18,6 +18,10 @@ pub const ALL: &[&Code] = &[
     &CONTENT_TYPE_UNSUPPORTED,
     &CROSS_SITE,
     &HEADERS_TOO_LARGE,
+    &IDEMPOTENCY_KEY_IN_USE,
+    &IDEMPOTENCY_KEY_INVALID,
+    &IDEMPOTENCY_KEY_MISSING,
+    &IDEMPOTENCY_KEY_REUSED,
     &INSUFFICIENT_SCOPE,
     &INTERNAL,
     &INVALID_TOKEN_REQUEST,
@@ -163,6 +167,42 @@ pub const HEADERS_TOO_LARGE: Code = Code {
     title: "The headers are too many or too large",
     about: "The request has more headers, or longer ones, than the server takes. Often it is cookies that pile up: \
             remove those that are not this site's.",
+};
+
+/// The first request with this key has not ended.
+pub const IDEMPOTENCY_KEY_IN_USE: Code = Code {
+    code: "idempotency-key-in-use",
+    status: 409,
+    title: "A request with this Idempotency-Key is under way",
+    about: "The first request with this key has not ended. Wait for as long as Retry-After says, and send the same \
+            request again: it gets the first one's answer.",
+};
+
+/// The header is not a key.
+pub const IDEMPOTENCY_KEY_INVALID: Code = Code {
+    code: "idempotency-key-invalid",
+    status: 400,
+    title: "The Idempotency-Key cannot be read",
+    about: "The header Idempotency-Key holds one key of 1 to 255 visible ASCII characters, in quotation marks or bare. \
+            A random UUID is a good one.",
+};
+
+/// The route wants a key.
+pub const IDEMPOTENCY_KEY_MISSING: Code = Code {
+    code: "idempotency-key-missing",
+    status: 400,
+    title: "An Idempotency-Key is needed here",
+    about: "Send the header Idempotency-Key with a new random key for each write, and the same key when you try the \
+            same write again: it then happens once, however often you try.",
+};
+
+/// The key belongs to another request.
+pub const IDEMPOTENCY_KEY_REUSED: Code = Code {
+    code: "idempotency-key-reused",
+    status: 422,
+    title: "This Idempotency-Key belongs to another request",
+    about: "The key was sent before with another method, path or body. Nothing was written. Use a new key for a new \
+            request; a key is free again when it has expired.",
 };
 
 /// This needs a scope that you do not have.

@@ -201,7 +201,8 @@ impl Deliver {
         let Some(row) = client.query_opt(&statement, &[&parcel.endpoint]).await? else { return Ok(()) };
         let since: OffsetDateTime = row.get(0);
         let now = self.clock.now();
-        if !gone && !(ended && now - since >= GIVE_UP_AFTER) {
+        let given_up = ended && now - since >= GIVE_UP_AFTER;
+        if !gone && !given_up {
             return Ok(());
         }
         let reason = if gone { "gone" } else { "failing" };

@@ -1,0 +1,144 @@
+//! Audit: every mutation and every denial that matters, of people and agents in one format, in the effect's transaction.
+
+use std::net::IpAddr;
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::write::transaction::Transaction;
+
+/// The table and its grants: append-only for the serving role.
+pub const MIGRATION: &str = include_str!("../migrations/audit.sql");
+
+const INSERT: &str = "INSERT INTO audit_events (id, organization_id, occurred_at, actor_kind, actor_id, token_id, address, \
+     user_agent, request_id, action, resource_kind, resource_id, result, changes) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+
+/// Who did it, from where, in which request.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// `person`, `agent` or `system`.
+    pub actor_kind: &'static str,
+    /// Which one; none for the system and for strangers.
+    pub actor_id: Option<Uuid>,
+    /// With which token.
+    pub token_id: Option<Uuid>,
+    /// The organization in which it acts.
+    pub organization: Option<Uuid>,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+    /// What the client calls itself.
+    pub user_agent: Option<String>,
+    /// The request.
+    pub request_id: String,
+}
+
+impl Origin {
+    /// Names who acts, the same in every request: what belongs to a caller is kept under it.
+    #[must_use]
+    pub fn caller(&self) -> String {
+        match self.actor_id {
+            Some(id) => format!("{}:{id}", self.actor_kind),
+            None => self.actor_kind.to_owned(),
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was not allowed.
+    Denied,
+    /// It was tried and did not work.
+    Failed,
+}
+
+impl Outcome {
+    /// The outcome as it is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Success => "success",
+            Outcome::Denied => "denied",
+            Outcome::Failed => "failed",
+        }
+    }
+}
+
+/// Something that was done, or that somebody tried.
+#[derive(Debug, Clone)]
+pub struct Event {
+    action: &'static str,
+    resource_kind: &'static str,
+    resource_id: Option<String>,
+    outcome: Outcome,
+    changes: Map<String, Value>,
+}
+
+impl Event {
+    /// `action`, for example `task.create`, done to a resource of a kind.
+    #[must_use]
+    pub fn new(action: &'static str, resource_kind: &'static str) -> Self {
+        Self { action, resource_kind, resource_id: None, outcome: Outcome::Success, changes: Map::new() }
+    }
+
+    /// Which resource.
+    #[must_use]
+    pub fn of(mut self, id: impl ToString) -> Self {
+        self.resource_id = Some(id.to_string());
+        self
+    }
+
+    /// How it ended, if not well.
+    #[must_use]
+    pub fn outcome(mut self, outcome: Outcome) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// A field that changed.
+    #[must_use]
+    pub fn changed(mut self, field: &str, before: impl Into<Value>, after: impl Into<Value>) -> Self {
+        self.changes.insert(field.to_owned(), serde_json::json!([before.into(), after.into()]));
+        self
+    }
+
+    /// A secret field that changed: the event says so, and holds neither value.
+    #[must_use]
+    pub fn changed_secret(mut self, field: &str) -> Self {
+        self.changes.insert(field.to_owned(), "redacted".into());
+        self
+    }
+
+    /// Writes the event when the transaction commits.
+    pub(crate) fn write_later(
+        self,
+        transaction: &mut Transaction,
+        id: Uuid,
+        now: OffsetDateTime,
+        origin: &Origin,
+    ) {
+        transaction.later(
+            INSERT,
+            vec![
+                Box::new(id),
+                Box::new(origin.organization.unwrap_or_default()),
+                Box::new(now),
+                Box::new(origin.actor_kind),
+                Box::new(origin.actor_id),
+                Box::new(origin.token_id),
+                Box::new(origin.address.map(|address| address.to_string())),
+                Box::new(origin.user_agent.clone()),
+                Box::new(origin.request_id.clone()),
+                Box::new(self.action),
+                Box::new(self.resource_kind),
+                Box::new(self.resource_id),
+                Box::new(self.outcome.as_str()),
+                Box::new(Value::Object(self.changes)),
+            ],
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! One transaction a write: the effect, its audit events and the answer kept for its Idempotency-Key commit together or
+//! not at all.
+//!
+//! A write with a key costs two round trips beside what the effect itself asks: one begins and looks the key up, one
+//! sends everything that nobody has to wait for, and commits. Semantics of the key: draft-ietf-httpapi-idempotency-key-07,
+//! which has expired; what holds here is said in this module.
+
+pub mod idempotency;
+pub mod transaction;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::audit::{Event, Origin};
+use crate::clock::{self, Clock, Randomness};
+use crate::database::{Database, DatabaseError};
+use crate::problem::{Problem, codes};
+use idempotency::{Answer, Found, Key, Keyed};
+use transaction::Transaction;
+
+/// Does writes.
+#[derive(Debug, Clone)]
+pub struct Writes {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
+    keys_last: Duration,
+}
+
+/// A write that somebody asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Who asks, and in which request.
+    pub origin: &'a Origin,
+    /// Method and path: a key belongs to them.
+    pub route: &'a str,
+    /// The request's body: a key belongs to it.
+    pub payload: &'a [u8],
+    /// The key, where one was sent.
+    pub key: Option<&'a Key>,
+}
+
+/// What became of asking.
+#[derive(Debug)]
+pub enum Begun {
+    /// The write is to be done.
+    New(Box<Unit>),
+    /// It was done before: this is its answer again.
+    Answered(Response),
+}
+
+/// A write under way: what a handler does its effect with. One that is dropped before its end is undone.
+#[derive(Debug)]
+#[must_use = "a write that does not end is undone"]
+pub struct Unit {
+    /// The open transaction.
+    pub transaction: Transaction,
+    writes: Writes,
+    origin: Origin,
+    keyed: Option<Keyed>,
+    now: OffsetDateTime,
+    events: Vec<Event>,
+}
+
+impl Writes {
+    /// Writes to `database`; answers for keys are kept for `keys_last`.
+    #[must_use]
+    pub fn new(
+        database: Database,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+        keys_last: Duration,
+    ) -> Self {
+        Self { database, clock, randomness, keys_last }
+    }
+
+    /// Begins what is asked. Where its key is known, its answer is given again and nothing is to be done.
+    ///
+    /// # Errors
+    /// The problem of the key or of the database.
+    pub async fn begin(&self, ask: Ask<'_>) -> Result<Begun, Problem> {
+        let now = self.clock.now();
+        let mut keyed = ask.key.map(|key| Keyed::new(key, ask.origin.caller(), ask.route, ask.payload));
+        let (organization, request_id) = (ask.origin.organization, ask.origin.request_id.as_str());
+        let values = keyed.as_ref().map(Keyed::lookup);
+        let first = values.as_ref().map(|values| (idempotency::LOOK_UP, values.as_slice()));
+        let (transaction, row) = Transaction::begin(&self.database, organization, request_id, first).await?;
+        if let (Some(keyed), Some(row)) = (&mut keyed, &row) {
+            match keyed.judge(row, now)? {
+                Found::Answered(answer) => return Ok(Begun::Answered(answer.replay())),
+                Found::Expired => keyed.replaces = true,
+                Found::Nothing => {}
+            }
+        }
+        let (writes, origin) = (self.clone(), ask.origin.clone());
+        Ok(Begun::New(Box::new(Unit { transaction, writes, origin, keyed, now, events: Vec::new() })))
+    }
+}
+
+impl Unit {
+    /// The moment of the write.
+    #[must_use]
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// A new identifier.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        clock::new_id(&*self.writes.clock, &*self.writes.randomness)
+    }
+
+    /// Writes an audit event with the effect.
+    pub fn audit(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Ends the write: the effect, its audit events and its answer are committed together.
+    ///
+    /// A problem undoes the effect. One that is the caller's is kept as the key's answer; one that is the server's is not,
+    /// so that the caller may try again.
+    ///
+    /// # Errors
+    /// The problem of the effect or of the database.
+    pub async fn end(self, outcome: Result<Answer, Problem>) -> Result<Response, Problem> {
+        match outcome {
+            Ok(answer) => self.commit(answer).await,
+            Err(problem) if problem.status().is_client_error() => self.refuse(problem).await,
+            Err(problem) => Err(problem),
+        }
+    }
+
+    async fn commit(mut self, answer: Answer) -> Result<Response, Problem> {
+        for event in std::mem::take(&mut self.events) {
+            let id = self.new_id();
+            event.write_later(&mut self.transaction, id, self.now, &self.origin);
+        }
+        if let Some(keyed) = &self.keyed {
+            let expires = self.now + self.writes.keys_last;
+            keyed.keep_later(&mut self.transaction, &answer, (self.now, expires));
+        }
+        match self.transaction.commit().await {
+            Ok(()) => Ok(answer.into_response()),
+            Err(DatabaseError::Refused(error)) if idempotency::is_taken(&error) => {
+                // Another request with the same key ended between our lookup and our lock. Its answer is there by now.
+                let keyed = self.keyed.ok_or_else(idempotency::in_use)?;
+                keyed.answer_again(&self.writes.database, &self.origin, self.now).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Undoes the effect and keeps the problem as the key's answer.
+    async fn refuse(mut self, problem: Problem) -> Result<Response, Problem> {
+        let Some(keyed) = &self.keyed else { return Err(problem) };
+        // Complete as it is kept: the border adds nothing to it, and it is the same when it is given again.
+        let problem =
+            problem.with("request_id", self.origin.request_id.as_str()).with("instance", keyed.path());
+        self.events.clear();
+        self.transaction.restart().await?;
+        self.commit(Answer::of_problem(problem)).await
+    }
+}
+
+/// The problem of a write without a key on a route that wants one.
+#[must_use]
+pub fn key_missing() -> Problem {
+    Problem::new(&codes::IDEMPOTENCY_KEY_MISSING)
+}

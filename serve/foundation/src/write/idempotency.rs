@@ -1,0 +1,289 @@
+//! Idempotency-Key: a write happens once, however often it is asked for.
+//!
+//! A key belongs to its caller, its route and its payload. While the first request runs, others with its key get 409;
+//! afterwards they get its answer again, byte for byte, with `Idempotency-Replayed: true`, until the key expires.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use ring::digest::{SHA256, digest};
+use serde::Serialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+
+use super::transaction::{Parameter, Transaction};
+use crate::audit::Origin;
+use crate::database::Database;
+use crate::problem::{Problem, codes};
+
+/// The table and its grants.
+pub const MIGRATION: &str = include_str!("../../migrations/idempotency.sql");
+
+/// Says that an answer is given again.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Carries the key.
+pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+
+const LONGEST: usize = 255;
+/// Headers that are kept with an answer; all others are of the occasion.
+const KEPT: [HeaderName; 3] = [CONTENT_TYPE, ETAG, LOCATION];
+
+/// Takes the key's lock until the transaction ends, if nobody has it, and looks up what is kept.
+pub(super) const LOOK_UP: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free, \
+     kept.route, kept.fingerprint, kept.status, kept.headers, kept.body, kept.expires_at \
+     FROM (SELECT) AS one LEFT JOIN idempotency_keys AS kept ON kept.caller = $1 AND kept.key = $2";
+const KEEP: &str = "INSERT INTO idempotency_keys (caller, key, route, fingerprint, status, headers, body, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+/// Only what has expired: a live answer is never forgotten, whoever asks.
+const FORGET: &str = "DELETE FROM idempotency_keys WHERE caller = $1 AND key = $2 AND expires_at <= $3";
+
+/// A key as a caller chose it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// Reads the header: a string in quotation marks (RFC 8941) or, as many clients send it, bare. None where there is no
+    /// such header.
+    ///
+    /// # Errors
+    /// A problem when there are several or it is no key.
+    pub fn read(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let mut values = headers.get_all(HEADER).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let key = value.to_str().ok().and_then(Self::parse).filter(|_| values.next().is_none());
+        key.map(Some).ok_or_else(|| Problem::new(&codes::IDEMPOTENCY_KEY_INVALID))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let key = match text.strip_prefix('"') {
+            Some(rest) => rest.strip_suffix('"')?,
+            None => text,
+        };
+        let visible = key.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+        (visible && (1..=LONGEST).contains(&key.len())).then(|| Self(key.to_owned()))
+    }
+}
+
+/// The answer to a write, as it is sent and kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// An answer with `value` as JSON.
+    ///
+    /// # Errors
+    /// A problem where the value cannot be JSON, which is the server's mistake.
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_vec(value).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be written as JSON");
+            Problem::new(&codes::INTERNAL)
+        })?;
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        Ok(Self { status, headers, body })
+    }
+
+    /// An answer without a body.
+    #[must_use]
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Vec::new() }
+    }
+
+    /// Adds a header. Those of [`CONTENT_TYPE`], [`ETAG`] and [`LOCATION`] are kept with the answer.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(super) fn of_problem(problem: Problem) -> Self {
+        let headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))]);
+        Self { status: problem.status(), headers, body: problem.document().to_string().into_bytes() }
+    }
+
+    /// The answer, for the first time.
+    pub(super) fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+
+    /// The answer, given again.
+    pub(super) fn replay(self) -> Response {
+        let mut response = self.into_response();
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        response
+    }
+
+    fn kept_headers(&self) -> Value {
+        let kept = KEPT.iter().filter_map(|name| {
+            let value = self.headers.get(name)?.to_str().ok()?;
+            Some((name.as_str().to_owned(), Value::from(value)))
+        });
+        Value::Object(kept.collect())
+    }
+
+    fn from_row(row: &Row) -> Option<Self> {
+        let kept: Value = row.get("headers");
+        let headers = kept.as_object()?.iter().filter_map(|(name, value)| {
+            let name = KEPT.iter().find(|kept| kept.as_str() == name)?;
+            Some((name.clone(), HeaderValue::from_str(value.as_str()?).ok()?))
+        });
+        let status = u16::try_from(row.get::<_, i16>("status")).ok()?;
+        Some(Self {
+            status: StatusCode::from_u16(status).ok()?,
+            headers: headers.collect(),
+            body: row.get("body"),
+        })
+    }
+}
+
+/// A key with all that it belongs to.
+#[derive(Debug)]
+pub(super) struct Keyed {
+    key: String,
+    caller: String,
+    route: String,
+    fingerprint: Vec<u8>,
+    /// Whether what is kept for the key has expired.
+    pub(super) replaces: bool,
+}
+
+/// What is kept for a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    Expired,
+    Answered(Answer),
+}
+
+impl Keyed {
+    pub(super) fn new(key: &Key, caller: String, route: &str, payload: &[u8]) -> Self {
+        let fingerprint = digest(&SHA256, payload).as_ref().to_vec();
+        Self { key: key.0.clone(), caller, route: route.to_owned(), fingerprint, replaces: false }
+    }
+
+    /// The path of the route, which begins with its method.
+    pub(super) fn path(&self) -> &str {
+        self.route.split_once(' ').map_or(self.route.as_str(), |(_, path)| path)
+    }
+
+    pub(super) fn lookup(&self) -> [&(dyn ToSql + Sync); 2] {
+        [&self.caller, &self.key]
+    }
+
+    /// What the lookup found; a problem where the key may not be used now, or not for this.
+    pub(super) fn judge(&self, row: &Row, now: OffsetDateTime) -> Result<Found, Problem> {
+        let expires: Option<OffsetDateTime> = row.get("expires_at");
+        match expires {
+            Some(expires) if expires > now => {
+                let same = row.get::<_, &str>("route") == self.route
+                    && row.get::<_, &[u8]>("fingerprint") == self.fingerprint;
+                if !same {
+                    return Err(Problem::new(&codes::IDEMPOTENCY_KEY_REUSED));
+                }
+                Answer::from_row(row).map(Found::Answered).ok_or_else(|| Problem::new(&codes::INTERNAL))
+            }
+            _ if !row.get::<_, bool>("free") => Err(in_use()),
+            Some(_) => Ok(Found::Expired),
+            None => Ok(Found::Nothing),
+        }
+    }
+
+    /// Looks up what another request has kept for the key meanwhile.
+    pub(super) async fn answer_again(
+        &self,
+        database: &Database,
+        origin: &Origin,
+        now: OffsetDateTime,
+    ) -> Result<Response, Problem> {
+        let values = self.lookup();
+        let first = Some((LOOK_UP, values.as_slice()));
+        let (_, row) = Transaction::begin(database, origin.organization, &origin.request_id, first).await?;
+        match row.map(|row| self.judge(&row, now)).transpose()? {
+            Some(Found::Answered(answer)) => Ok(answer.replay()),
+            _ => Err(in_use()),
+        }
+    }
+
+    /// Keeps the answer with the transaction, in place of one that has expired.
+    pub(super) fn keep_later(
+        &self,
+        transaction: &mut Transaction,
+        answer: &Answer,
+        (now, expires): (OffsetDateTime, OffsetDateTime),
+    ) {
+        if self.replaces {
+            let values: Vec<Parameter> =
+                vec![Box::new(self.caller.clone()), Box::new(self.key.clone()), Box::new(now)];
+            transaction.later(FORGET, values);
+        }
+        transaction.later(
+            KEEP,
+            vec![
+                Box::new(self.caller.clone()),
+                Box::new(self.key.clone()),
+                Box::new(self.route.clone()),
+                Box::new(self.fingerprint.clone()),
+                Box::new(i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX)),
+                Box::new(answer.kept_headers()),
+                Box::new(answer.body.clone()),
+                Box::new(expires),
+            ],
+        );
+    }
+}
+
+/// The problem of a key whose first request has not ended.
+pub(super) fn in_use() -> Problem {
+    Problem::new(&codes::IDEMPOTENCY_KEY_IN_USE).header(RETRY_AFTER, HeaderValue::from_static("1"))
+}
+
+/// Whether a commit was refused because the key was kept meanwhile.
+pub(super) fn is_taken(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|refusal| {
+        *refusal.code() == SqlState::UNIQUE_VIOLATION && refusal.table() == Some("idempotency_keys")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&str]) -> Result<Option<Key>, Problem> {
+        let header = |value: &&str| (HEADER, HeaderValue::from_str(value).unwrap());
+        let mut headers = HeaderMap::new();
+        for (name, value) in values.iter().map(header) {
+            headers.append(name, value);
+        }
+        Key::read(&headers)
+    }
+
+    #[test]
+    fn a_key_is_quoted_or_bare() {
+        let key = Some(Key("8e03978e-40d5".to_owned()));
+        assert_eq!(read(&["\"8e03978e-40d5\""]).unwrap(), key);
+        assert_eq!(read(&[" 8e03978e-40d5 "]).unwrap(), key);
+        assert_eq!(read(&[]).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let long = "x".repeat(256);
+        for values in [&[""][..], &["\"\""], &["\"a"], &["a b"], &["a\"b"], &["a", "b"], &[long.as_str()]] {
+            let problem = read(values).unwrap_err();
+            assert_eq!(problem.code(), &codes::IDEMPOTENCY_KEY_INVALID, "{values:?}");
+        }
+        assert!(read(&["x".repeat(255).as_str()]).is_ok());
+    }
+}

@@ -1,0 +1,289 @@
+//! One transaction a write, against real PostgreSQL through PgBouncer with two server connections.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use foundation::audit::{self, Event, Origin};
+use foundation::clock::SystemRandomness;
+use foundation::clock::testing::FixedClock;
+use foundation::database::Database;
+use foundation::environment::{DatabaseEndpoint, PrivateCa, Reader};
+use foundation::migrate::{Migration, migrate};
+use foundation::problem::{Problem, codes};
+use foundation::testing::servers::{Server, Servers, wait_until};
+use foundation::write::idempotency::{self, Answer, Key};
+use foundation::write::{Ask, Begun, Unit, Writes};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const EFFECTS: &str = "CREATE TABLE effects (id uuid PRIMARY KEY, note text NOT NULL);\n-- grants\n\
+     GRANT SELECT, INSERT ON effects TO :serving_role;\n";
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "effects", sql: EFFECTS },
+    Migration { version: 2, name: "audit", sql: audit::MIGRATION },
+    Migration { version: 3, name: "idempotency", sql: idempotency::MIGRATION },
+];
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Real servers, and writes to them.
+struct Stage {
+    servers: Servers,
+    clock: Arc<FixedClock>,
+    writes: Writes,
+    origin: Origin,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let _others_may_have_chosen = rustls::crypto::ring::default_provider().install_default();
+        let servers = Servers::start();
+        let (ca, direct) = endpoint(&servers, "owner", Server::Postgres);
+        migrate(MIGRATIONS, &direct, &ca, Some("app")).await.unwrap();
+        let (ca, pooled) = endpoint(&servers, "app", Server::PgBouncer);
+        let clock = Arc::new(FixedClock::at(OffsetDateTime::UNIX_EPOCH + 20_000 * DAY));
+        let database = Database::new(&pooled, &ca).unwrap();
+        let writes = Writes::new(database, Arc::clone(&clock) as _, Arc::new(SystemRandomness), DAY);
+        let origin = Origin {
+            actor_kind: "agent",
+            actor_id: Some(Uuid::from_u128(7)),
+            token_id: Some(Uuid::from_u128(8)),
+            organization: Some(Uuid::from_u128(9)),
+            address: Some([192, 0, 2, 1].into()),
+            user_agent: Some("test".to_owned()),
+            request_id: "request-1".to_owned(),
+        };
+        Self { servers, clock, writes, origin }
+    }
+
+    async fn write(&self, key: Option<&str>, payload: &str) -> Got {
+        let key = key.map(key_of);
+        let ask = Ask {
+            origin: &self.origin,
+            route: "POST /effects",
+            payload: payload.as_bytes(),
+            key: key.as_ref(),
+        };
+        let outcome = match self.writes.begin(ask).await {
+            Ok(Begun::Answered(response)) => Ok(response),
+            Ok(Begun::New(mut unit)) => {
+                let outcome = effect(&mut unit, payload).await;
+                unit.end(outcome).await
+            }
+            Err(problem) => Err(problem),
+        };
+        Got::of(outcome.unwrap_or_else(IntoResponse::into_response)).await
+    }
+
+    /// Asks until there is an answer that is final, as a client does.
+    async fn insist(&self, key: &str, payload: &str) -> Got {
+        loop {
+            let got = self.write(Some(key), payload).await;
+            if got.status != StatusCode::CONFLICT && got.status != StatusCode::SERVICE_UNAVAILABLE {
+                return got;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Begins a write without a key.
+    async fn begin(&self, origin: &Origin) -> Box<Unit> {
+        let ask = Ask { origin, route: "POST /", payload: b"", key: None };
+        match self.writes.begin(ask).await.unwrap() {
+            Begun::New(unit) => unit,
+            Begun::Answered(response) => panic!("{response:?}"),
+        }
+    }
+
+    fn count(&self, table: &str) -> String {
+        self.servers.sql(&format!("SELECT count(*) FROM {table}"), "app")
+    }
+}
+
+/// Writes a row; a payload may ask for a problem afterwards.
+async fn effect(unit: &mut Unit, payload: &str) -> Result<Answer, Problem> {
+    let id = unit.new_id();
+    unit.transaction.later(
+        "INSERT INTO effects (id, note) VALUES ($1, $2)",
+        vec![Box::new(id), Box::new(payload.to_owned())],
+    );
+    unit.audit(Event::new("effect.create", "effect").of(id).changed("note", (), payload));
+    match payload {
+        "refuse" => Err(Problem::new(&codes::NOT_FOUND).detail("refused")),
+        "break" => Err(Problem::new(&codes::INTERNAL)),
+        _ => Answer::json(StatusCode::CREATED, &serde_json::json!({"id": id})),
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Got {
+    status: StatusCode,
+    body: Vec<u8>,
+    replayed: bool,
+}
+
+impl Got {
+    async fn of(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let replayed = parts.headers.contains_key("idempotency-replayed");
+        Self {
+            status: parts.status,
+            body: axum::body::to_bytes(body, 1 << 20).await.unwrap().to_vec(),
+            replayed,
+        }
+    }
+}
+
+fn key_of(text: &str) -> Key {
+    let headers = HeaderMap::from_iter([(idempotency::HEADER, HeaderValue::from_str(text).unwrap())]);
+    Key::read(&headers).unwrap().unwrap()
+}
+
+fn endpoint(servers: &Servers, user: &str, server: Server) -> (PrivateCa, DatabaseEndpoint) {
+    let text = |path: &Path| path.display().to_string();
+    let (ca, password) = (text(&servers.path("ca.pem")), text(&servers.path("password")));
+    let url = format!("postgres://{user}@127.0.0.1:{}/app", servers.port(server));
+    let variable = move |name: &str| match name {
+        "PRIVATE_CA_FILE" => Some(ca.clone()),
+        "DATABASE_URL" => Some(url.clone()),
+        "DATABASE_PASSWORD_FILE" => Some(password.clone()),
+        _ => None,
+    };
+    let mut reader = Reader::new(&variable);
+    (reader.private_ca().unwrap(), reader.database("DATABASE").unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn many_at_once_with_one_key_are_one_write_with_one_answer() {
+    let stage = Arc::new(Stage::new().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let stage = Arc::clone(&stage);
+        tasks.spawn(async move { stage.insist("one", "note").await });
+    }
+    let answers = tasks.join_all().await;
+    assert!(answers.iter().all(|got| got.status == StatusCode::CREATED && got.body == answers[0].body));
+    assert_eq!(answers.iter().filter(|got| !got.replayed).count(), 1, "one did it, the others were told");
+    for table in ["effects", "audit_events", "idempotency_keys"] {
+        assert_eq!(stage.count(table), "1", "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_key_belongs_to_its_payload_until_it_expires() {
+    let stage = Stage::new().await;
+    let first = stage.write(Some("k"), "note").await;
+    let again = stage.write(Some("k"), "note").await;
+    assert_eq!((again.status, &again.body, again.replayed), (first.status, &first.body, true));
+    let other = stage.write(Some("k"), "another").await;
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(stage.count("effects"), "1");
+
+    stage.clock.advance(DAY);
+    let fresh = stage.write(Some("k"), "another").await;
+    assert_eq!((fresh.status, fresh.replayed), (StatusCode::CREATED, false));
+    assert_eq!(stage.write(Some("k"), "another").await.body, fresh.body);
+    // Without a key every request is a write.
+    stage.write(None, "note").await;
+    stage.write(None, "note").await;
+    assert_eq!(stage.count("effects"), "4");
+    assert_eq!(stage.count("audit_events"), "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn the_callers_mistakes_are_kept_and_the_servers_are_not() {
+    let stage = Stage::new().await;
+    let refused = stage.write(Some("r"), "refuse").await;
+    let again = stage.write(Some("r"), "refuse").await;
+    assert_eq!((refused.status, refused.replayed), (StatusCode::NOT_FOUND, false));
+    assert_eq!((again.status, &again.body, again.replayed), (StatusCode::NOT_FOUND, &refused.body, true));
+    for _ in 0..2 {
+        let broken = stage.write(Some("b"), "break").await;
+        assert_eq!((broken.status, broken.replayed), (StatusCode::INTERNAL_SERVER_ERROR, false));
+    }
+    assert_eq!(stage.count("effects"), "0", "a problem undoes the effect");
+    assert_eq!(stage.count("audit_events"), "0", "and what was said of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn sessions_that_die_lose_nothing_and_double_nothing() {
+    const WRITES: u64 = 2_000;
+    let stage = Arc::new(Stage::new().await);
+    let next = Arc::new(AtomicU64::new(0));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (stage, next) = (Arc::clone(&stage), Arc::clone(&next));
+        tasks.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= WRITES {
+                    return;
+                }
+                let got = stage.insist(&format!("k{number}"), &number.to_string()).await;
+                assert_eq!(got.status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&got.body));
+            }
+        });
+    }
+    let mut killed = 0;
+    while next.load(Ordering::Relaxed) < WRITES {
+        let sessions = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app'";
+        killed += stage.servers.sql(sessions, "postgres").parse::<u64>().unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tasks.join_all().await;
+    assert!(killed > 0, "nothing died");
+    for table in ["effects", "audit_events", "idempotency_keys"] {
+        assert_eq!(stage.count(table), WRITES.to_string(), "{table}, after {killed} sessions died");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_write_whose_client_leaves_is_rolled_back_and_its_connection_serves_on() {
+    let stage = Stage::new().await;
+    let unit = stage.begin(&stage.origin).await;
+    unit.transaction.query("INSERT INTO effects VALUES ($1, 'left')", &[&unit.new_id()]).await.unwrap();
+    drop(unit);
+    let open =
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND state LIKE 'idle in transaction%'";
+    wait_until("the abandoned transaction to be rolled back", || stage.servers.sql(open, "postgres") == "0");
+    assert_eq!(stage.write(None, "note").await.status, StatusCode::CREATED);
+    assert_eq!(stage.count("effects"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn what_was_audited_stays_as_it_was() {
+    let stage = Stage::new().await;
+    stage.write(None, "note").await;
+    let shown = stage.servers.sql(
+        "SELECT organization_id, actor_kind, address, request_id, action, result, changes FROM audit_events",
+        "app",
+    );
+    assert!(
+        shown.ends_with(r#"|agent|192.0.2.1|request-1|effect.create|success|{"note": [null, "note"]}"#),
+        "{shown}"
+    );
+    for change in ["UPDATE audit_events SET action = ''", "DELETE FROM audit_events", "TRUNCATE audit_events"]
+    {
+        let unit = stage.begin(&stage.origin).await;
+        let tried = unit.transaction.query(change, &[]).await.unwrap_err();
+        assert!(format!("{tried:?}").contains("permission denied"), "{change}: {tried:?}");
+    }
+    // Another organization's events are not there.
+    let other = Origin { organization: Some(Uuid::from_u128(1)), ..stage.origin.clone() };
+    for (origin, seen) in [(&stage.origin, 1), (&other, 0)] {
+        let unit = stage.begin(origin).await;
+        let rows = unit.transaction.query("SELECT id FROM audit_events", &[]).await.unwrap();
+        assert_eq!(rows.len(), seen);
+    }
+}
