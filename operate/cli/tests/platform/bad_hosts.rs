@@ -139,11 +139,13 @@ pub fn free_package_lock(host: &str) {
 
 /// Removes a package that the platform wants and that others do without for a while.
 ///
-/// It waits for who is at work: an apt-get whose agent was killed goes on alone, and finds its lock free a moment late.
+/// It waits for who is at work: an apt-get whose agent was killed goes on alone, finds the lock free some time later, and
+/// would put the package back.
 pub fn remove_package(host: &str) {
     PLATFORM.on(
         host,
-        "DEBIAN_FRONTEND=noninteractive apt-get remove -qq -o DPkg::Lock::Timeout=50 unattended-upgrades",
+        "for i in $(seq 500); do pgrep -f '[a]pt-get install' >/dev/null || break; sleep 0.1; done; \
+         DEBIAN_FRONTEND=noninteractive apt-get remove -qq unattended-upgrades",
     );
 }
 
