@@ -117,9 +117,8 @@ fn close() {
 
 /// Services that stay until the test ends.
 fn serve(host: &'static str, ports: &[u16]) -> tokio::process::Child {
-    let never = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let ports = ports.iter().map(|&port| (port, vec![never])).collect();
-    let probe = ListenBriefly { address: never, ports, lease_ms: 600_000 };
+    let everywhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let probe = ListenBriefly { address: everywhere, ports: ports.to_vec(), lease_ms: 600_000 };
     Namespace(host).command(&Probe::ListenBriefly(probe)).spawn().unwrap()
 }
 

@@ -158,23 +158,25 @@ async fn obstacle(field: &Field, from: &Vantage, host: &Host, address: Ipv4Addr)
 
 /// Proves the paths whose service does not run at present: listens there, and has everybody come who may.
 async fn visit(field: &Field, cells: &mut [Cell]) {
-    let idle = |cell: &&mut Cell| {
+    let idle = |cell: &&mut Cell| -> bool {
         matches!(cell.expected, Expected::Open(_))
             && cell.port.transport == Transport::Tcp
             && cell.measured == Measured::Refused
             && cell.listener.is_none()
     };
-    let mut receptions: BTreeMap<(String, IpAddr), BTreeMap<u16, Vec<IpAddr>>> = BTreeMap::new();
+    let mut receptions: BTreeMap<(String, IpAddr), BTreeSet<u16>> = BTreeMap::new();
     let mut journeys: BTreeMap<Vantage, Vec<&mut Cell>> = BTreeMap::new();
     for cell in cells.iter_mut().filter(idle) {
-        let ports = receptions.entry((cell.to.clone(), cell.address)).or_default();
-        ports.entry(cell.port.number).or_default().push(source(field, &cell.from));
+        receptions.entry((cell.to.clone(), cell.address)).or_default().insert(cell.port.number);
         journeys.entry(cell.from.clone()).or_default().push(cell);
     }
     let receiving = receptions.into_iter().map(|((host, address), ports)| async move {
         let probe = ListenBriefly { address, ports: ports.into_iter().collect(), lease_ms: LEASE_MS };
-        // A listener that does not come about shows in its visitors' being refused.
-        let _ = field.listen_briefly(&Vantage::host(host), probe).await;
+        let failure = match field.listen_briefly(&Vantage::host(&host), probe).await {
+            Ok(visits) => visits.taken.first().map(|(port, reason)| format!("port {port}: {reason}")),
+            Err(error) => Some(error.to_string()),
+        };
+        failure.map(|failure| (host, failure))
     });
     let travelling = journeys.into_iter().map(|(from, cells)| async move {
         let targets = cells.iter().map(|cell| (cell.address, cell.port.number)).collect();
@@ -187,17 +189,13 @@ async fn visit(field: &Field, cells: &mut [Cell]) {
             Reach::Unreachable(reason) => Measured::Unreachable(reason),
         });
     });
-    tokio::join!(join_all(receiving), join_all(travelling));
-}
-
-/// The address that a host sees of a visitor. Where nobody knows, one that never comes: the listener then stays for
-/// its whole lease.
-fn source(field: &Field, from: &Vantage) -> IpAddr {
-    let address = match from {
-        Vantage::Host(name) => field.platform.host(name).map(|host| host.address),
-        _ => None,
-    };
-    address.unwrap_or(Ipv4Addr::UNSPECIFIED).into()
+    let (failures, _) = tokio::join!(join_all(receiving), join_all(travelling));
+    let failures: BTreeMap<String, String> = failures.into_iter().flatten().collect();
+    for cell in cells.iter_mut().filter(idle) {
+        if let Some(failure) = failures.get(&cell.to) {
+            cell.measured = Measured::Broken(format!("no temporary listener: {failure}"));
+        }
+    }
 }
 
 /// Addresses of `host` that are attempted: all of them from inside, the public one alone from outside where it has
