@@ -17,7 +17,7 @@ impl Lab {
     pub fn exec(&self, host: &str, argv: &[&str]) -> Result<Output> {
         let mut command = self.command_on(host, argv)?;
         command.stdin(Stdio::null());
-        command::output(&format!("run a command on {host}"), &mut command)
+        command::output_on_host(&format!("run a command on {host}"), &mut command)
     }
 
     /// As [`Lab::exec`], with this process's own standard input, output and error.
@@ -26,9 +26,7 @@ impl Lab {
     /// As [`Lab::exec`].
     pub fn exec_attached(&self, host: &str, argv: &[&str]) -> Result<ExitStatus> {
         let mut command = self.command_on(host, argv)?;
-        command
-            .status()
-            .map_err(|error| command::not_started(&format!("run a command on {host}"), &command, &error))
+        command::status_on_host(&format!("run a command on {host}"), &mut command)
     }
 
     /// Opens root's shell on `host` on this process's terminal and waits for its end.

@@ -2,7 +2,10 @@
 
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::error::{LabError, Result};
 
@@ -53,6 +56,48 @@ pub(crate) fn output(attempted: &str, command: &mut Command) -> Result<Output> {
     command.output().map_err(|error| not_started(attempted, command, &error))
 }
 
+/// As [`output`], for a command that enters a host: it ends also when the host goes down under it.
+pub(crate) fn output_on_host(attempted: &str, command: &mut Command) -> Result<Output> {
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    spawned
+        .and_then(|child| kept_awake(child, Child::wait_with_output))
+        .map_err(|error| not_started(attempted, command, &error))
+}
+
+/// The exit status of a command that enters a host, with this process's own standard input, output and error.
+pub(crate) fn status_on_host(attempted: &str, command: &mut Command) -> Result<ExitStatus> {
+    command
+        .spawn()
+        .and_then(|child| kept_awake(child, |mut child| child.wait()))
+        .map_err(|error| not_started(attempted, command, &error))
+}
+
+/// Waits for `child`, an `nsenter`, with `wait`, and wakes it whenever it has stopped.
+///
+/// `nsenter` stops itself when its child is stopped, and looks no further. A shutdown stops every process of a host
+/// before it ends them: nobody would be left to wake `nsenter`.
+fn kept_awake<T>(child: Child, wait: impl FnOnce(Child) -> std::io::Result<T>) -> std::io::Result<T> {
+    let process = Pid::from_child(&child);
+    std::thread::scope(|scope| {
+        scope.spawn(move || while wake_when_stopped(process) {});
+        wait(child)
+    })
+}
+
+/// Waits until `process`, a child of ours, stops or ends; whether it goes on.
+fn wake_when_stopped(process: Pid) -> bool {
+    let child = || WaitId::Pid(process);
+    // An end is only looked at: who waits for the exit status takes it.
+    match waitid(child(), WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+        Ok(Some(status)) if status.stopped() => {
+            let taken = waitid(child(), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
+            taken.is_ok() && kill_process(process, Signal::CONT).is_ok()
+        }
+        Err(Errno::INTR) => true,
+        _ => false,
+    }
+}
+
 /// The error of a program that could not be started at all.
 pub(crate) fn not_started(attempted: &str, command: &Command, error: &std::io::Error) -> LabError {
     LabError::Command {
@@ -92,4 +137,19 @@ fn shown(command: &Command) -> String {
         .map(|part| part.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_stops_itself_is_woken_and_its_end_is_seen() {
+        let script = "kill -STOP $$; echo awake; kill -STOP $$; exit 7";
+        let output = output_on_host("test", Command::new("sh").args(["-c", script])).unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(7), b"awake\n".as_slice()));
+        let status =
+            status_on_host("test", Command::new("sh").args(["-c", "kill -STOP $$; exit 5"])).unwrap();
+        assert_eq!(status.code(), Some(5));
+    }
 }

@@ -107,8 +107,8 @@ fn needs_root_a_host_that_reboots_itself_comes_back() {
     let lab = Fixture::up(&spec("t-reboot"));
     let boot = || lab.exec("app", &["cat", "/proc/sys/kernel/random/boot_id"]).map(|output| text(&output));
     let before = boot().unwrap();
-    // Without waiting: a shutdown stops every process before it ends it, and nsenter stops when its child does.
-    lab.exec("app", &["systemctl", "--no-block", "reboot"]).unwrap();
+    // A command that the shutdown takes with it ends with the host.
+    lab.exec("app", &["sh", "-c", "systemctl --no-block reboot; exec sleep 600"]).unwrap();
     support::eventually(30, || boot().unwrap_or_default(), |now| !now.is_empty() && *now != before);
     let state = || lab.exec("app", &["systemctl", "is-system-running"]).map(|output| text(&output));
     support::eventually(30, || state().unwrap_or_default(), |state| state == "running\n");
