@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::auth::actor::Actor;
+use crate::request::RequestContext;
 use crate::write::transaction::Transaction;
 
 /// The table and its grants: append-only for the serving role.
@@ -35,6 +37,20 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// What `actor` does in the request of `context`; nobody's actor is a stranger.
+    #[must_use]
+    pub fn of(actor: Option<&Actor>, context: &RequestContext) -> Self {
+        Self {
+            actor_kind: actor.map_or("stranger", Actor::kind),
+            actor_id: actor.map(Actor::id),
+            token_id: actor.and_then(Actor::token_id),
+            organization: actor.and_then(Actor::organization),
+            address: Some(context.address),
+            user_agent: context.user_agent.as_deref().map(str::to_owned),
+            request_id: context.request_id.to_string(),
+        }
+    }
+
     /// Names who acts, the same in every request: what belongs to a caller is kept under it.
     #[must_use]
     pub fn caller(&self) -> String {

@@ -9,6 +9,6 @@ mod query;
 
 pub use body::{BodyLimits, Bytes};
 pub use form::Form;
-pub use json::Json;
+pub use json::{Json, JsonBody};
 pub use path::Path;
 pub use query::Query;

@@ -3,4 +3,5 @@
 // A test that cannot go on fails.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
 
+mod clients;
 pub mod servers;

@@ -6,6 +6,7 @@
 //! which has expired; what holds here is said in this module.
 
 pub mod idempotency;
+mod request;
 pub mod transaction;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::database::{Database, DatabaseError};
 use crate::problem::{Problem, codes};
 use idempotency::{Answer, Found, Key, Keyed};
 use transaction::Transaction;
+
+pub use request::WriteRequest;
 
 /// Does writes.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,8 +12,7 @@ use foundation::audit::{self, Event, Origin};
 use foundation::clock::SystemRandomness;
 use foundation::clock::testing::FixedClock;
 use foundation::database::Database;
-use foundation::environment::{DatabaseEndpoint, PrivateCa, Reader};
-use foundation::migrate::{Migration, migrate};
+use foundation::migrate::Migration;
 use foundation::problem::{Problem, codes};
 use foundation::testing::servers::{Server, Servers, wait_until};
 use foundation::write::idempotency::{self, Answer, Key};
@@ -43,11 +41,10 @@ impl Stage {
     async fn new() -> Self {
         let _others_may_have_chosen = rustls::crypto::ring::default_provider().install_default();
         let servers = Servers::start();
-        let (ca, direct) = endpoint(&servers, "owner", Server::Postgres);
-        migrate(MIGRATIONS, &direct, &ca, Some("app")).await.unwrap();
-        let (ca, pooled) = endpoint(&servers, "app", Server::PgBouncer);
+        servers.migrate(MIGRATIONS).await;
         let clock = Arc::new(FixedClock::at(OffsetDateTime::UNIX_EPOCH + 20_000 * DAY));
-        let database = Database::new(&pooled, &ca).unwrap();
+        let database =
+            Database::new(&servers.database_as("app", Server::PgBouncer), &servers.private_ca()).unwrap();
         let writes = Writes::new(database, Arc::clone(&clock) as _, Arc::new(SystemRandomness), DAY);
         let origin = Origin {
             actor_kind: "agent",
@@ -142,20 +139,6 @@ impl Got {
 fn key_of(text: &str) -> Key {
     let headers = HeaderMap::from_iter([(idempotency::HEADER, HeaderValue::from_str(text).unwrap())]);
     Key::read(&headers).unwrap().unwrap()
-}
-
-fn endpoint(servers: &Servers, user: &str, server: Server) -> (PrivateCa, DatabaseEndpoint) {
-    let text = |path: &Path| path.display().to_string();
-    let (ca, password) = (text(&servers.path("ca.pem")), text(&servers.path("password")));
-    let url = format!("postgres://{user}@127.0.0.1:{}/app", servers.port(server));
-    let variable = move |name: &str| match name {
-        "PRIVATE_CA_FILE" => Some(ca.clone()),
-        "DATABASE_URL" => Some(url.clone()),
-        "DATABASE_PASSWORD_FILE" => Some(password.clone()),
-        _ => None,
-    };
-    let mut reader = Reader::new(&variable);
-    (reader.private_ca().unwrap(), reader.database("DATABASE").unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

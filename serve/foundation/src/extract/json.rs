@@ -20,14 +20,52 @@ pub struct Json<T>(pub T);
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        if !content_type(&request).is_some_and(|kind| is_json(&kind)) {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !says_json(&request) {
             return Err(unsupported_type("application/json"));
         }
-        let limits = limits(&request);
-        let body = read(request, limits).await?;
-        from_slice(&body, limits.depth).map(Self)
+        JsonBody::from_request(request, state).await?.parse().map(Self)
     }
+}
+
+/// A body that is kept as it came and may be read as JSON, for handlers that need both.
+#[derive(Debug, Clone)]
+pub struct JsonBody {
+    bytes: axum::body::Bytes,
+    says_json: bool,
+    depth: usize,
+}
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (says_json, limits) = (says_json(&request), limits(&request));
+        Ok(Self { bytes: read(request, limits).await?, says_json, depth: limits.depth })
+    }
+}
+
+impl JsonBody {
+    /// The body as it came.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What the body says.
+    ///
+    /// # Errors
+    /// A problem of the content type or of the body.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        if !self.says_json {
+            return Err(unsupported_type("application/json"));
+        }
+        from_slice(&self.bytes, self.depth)
+    }
+}
+
+fn says_json(request: &Request) -> bool {
+    content_type(request).is_some_and(|kind| is_json(&kind))
 }
 
 impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {

@@ -65,6 +65,36 @@ impl Transaction {
         Ok((transaction, row))
     }
 
+    /// Rows that `sql` answers with for `organization`, in one round trip, by a transaction that can write nothing.
+    ///
+    /// # Errors
+    /// [`DatabaseError`], when no connection can be had or the statement is refused.
+    pub async fn read(
+        database: &Database,
+        organization: Option<Uuid>,
+        request_id: &str,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, DatabaseError> {
+        let connection = database.connection().await?;
+        let context = connection.prepare_cached(CONTEXT).await?;
+        let statement = connection.prepare_cached(sql).await?;
+        let organization = organization.map(|id| id.to_string()).unwrap_or_default();
+        let name = format!("app {request_id}");
+        // Rolled back where this is given up in the middle.
+        let mut transaction = Self { connection: Some(connection), later: Vec::new() };
+        let client = transaction.client();
+        let in_context: [&(dyn ToSql + Sync); 2] = [&organization, &name];
+        let (_, _, rows, _) = tokio::try_join!(
+            client.batch_execute("BEGIN READ ONLY"),
+            client.execute(&context, &in_context),
+            client.query(&statement, values),
+            client.batch_execute("COMMIT"),
+        )?;
+        drop(transaction.connection.take());
+        Ok(rows)
+    }
+
     /// Rows that `sql` answers with, now.
     ///
     /// # Errors

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use foundation::clock::testing::FixedClock;
 use foundation::clock::{Clock, Randomness, SystemClock, SystemRandomness, new_id};
 use foundation::database::Database;
-use foundation::environment::Reader;
 use foundation::jobs::{Queue, Registry, Schedule, Settings, Worker};
-use foundation::migrate::{Migration, migrate};
+use foundation::migrate::Migration;
 use foundation::outbox::{self, NewJob};
 use foundation::testing::servers::{Server, Servers};
 use foundation::valkey::Valkey;
@@ -40,25 +39,12 @@ struct Inner {
 impl Platform {
     pub async fn start() -> Self {
         let servers = Servers::start();
-        let url = |scheme: &str, user: &str, server, path: &str| {
-            format!("{scheme}://{user}@127.0.0.1:{}{path}", servers.port(server))
-        };
-        let file = |name: &str| servers.path(name).display().to_string();
-        let variable = |name: &str| match name {
-            "PRIVATE_CA_FILE" => Some(file("ca.pem")),
-            "DATABASE_URL" => Some(url("postgres", "app", Server::PgBouncer, "/app")),
-            "DIRECT_URL" => Some(url("postgres", "owner", Server::Postgres, "/app")),
-            "DURABLE_URL" => Some(url("rediss", "app", Server::Durable, "")),
-            "ADMIN_URL" => Some(url("rediss", "admin", Server::Durable, "")),
-            _ => name.ends_with("_PASSWORD_FILE").then(|| file("password")),
-        };
-        let mut reader = Reader::new(&variable);
-        let ca = reader.private_ca().unwrap();
-        let direct = reader.database("DIRECT").unwrap();
-        migrate(MIGRATIONS, &direct, &ca, Some("app")).await.unwrap();
-        let database = Database::new(&reader.database("DATABASE").unwrap(), &ca).unwrap();
-        let valkey = Arc::new(Valkey::new("durable", &reader.valkey("DURABLE").unwrap(), &ca).unwrap());
-        let admin = Valkey::new("durable", &reader.valkey("ADMIN").unwrap(), &ca).unwrap();
+        servers.migrate(MIGRATIONS).await;
+        let ca = servers.private_ca();
+        let database = Database::new(&servers.database_as("app", Server::PgBouncer), &ca).unwrap();
+        let durable =
+            |user: &str| Valkey::new("durable", &servers.valkey_as(user, Server::Durable), &ca).unwrap();
+        let (valkey, admin) = (Arc::new(durable("app")), durable("admin"));
         Self(Arc::new(Inner {
             servers: Mutex::new(servers),
             database,

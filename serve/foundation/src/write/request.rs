@@ -1,0 +1,82 @@
+//! From an HTTP request to a write: who asks, which key, which body, and one call that does it.
+
+use axum::extract::{FromRequest, FromRequestParts as _, Request};
+use axum::response::Response;
+use serde::de::DeserializeOwned;
+
+use super::idempotency::{Answer, Key};
+use super::{Ask, Begun, Unit, Writes, key_missing};
+use crate::audit::Origin;
+use crate::auth::actor::Actor;
+use crate::extract::JsonBody;
+use crate::problem::Problem;
+use crate::request::RequestContext;
+
+/// A write as it came: the extractor of every handler that changes something. Its body is read within the route's limits.
+#[derive(Debug, Clone)]
+pub struct WriteRequest {
+    context: RequestContext,
+    route: String,
+    key: Option<Key>,
+    body: JsonBody,
+}
+
+impl<S: Sync> FromRequest<S> for WriteRequest {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let context = RequestContext::from_request_parts(&mut parts, state).await?;
+        let key = Key::read(&parts.headers)?;
+        let route = format!("{} {}", parts.method, parts.uri.path());
+        let body = JsonBody::from_request(Request::from_parts(parts, body), state).await?;
+        Ok(Self { context, route, key, body })
+    }
+}
+
+impl WriteRequest {
+    /// The body, which is JSON of this type.
+    ///
+    /// # Errors
+    /// A problem of the body or of its content type.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        self.body.parse()
+    }
+
+    /// Refuses a write without a key, for routes that want one.
+    ///
+    /// # Errors
+    /// A problem `idempotency-key-missing`.
+    pub fn require_key(&self) -> Result<(), Problem> {
+        self.key.as_ref().map(drop).ok_or_else(key_missing)
+    }
+}
+
+impl Writes {
+    /// Does `effect` in one transaction with its audit events and the answer for the request's key; where the key is
+    /// known, answers as before and does nothing.
+    ///
+    /// # Errors
+    /// The problem of the key, of the effect or of the database.
+    pub async fn perform(
+        &self,
+        actor: &Actor,
+        request: &WriteRequest,
+        effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
+    ) -> Result<Response, Problem> {
+        let origin = Origin::of(Some(actor), &request.context);
+        let ask = Ask {
+            origin: &origin,
+            route: &request.route,
+            payload: request.body.bytes(),
+            key: request.key.as_ref(),
+        };
+        match self.begin(ask).await? {
+            Begun::Answered(response) => Ok(response),
+            Begun::New(mut unit) => {
+                let outcome = effect(&mut unit).await;
+                unit.end(outcome).await
+            }
+        }
+    }
+}
