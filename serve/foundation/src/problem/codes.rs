@@ -219,8 +219,9 @@ pub const INTERNAL: Code = Code {
     code: "internal",
     status: 500,
     title: "The server made a mistake",
-    about: "Something went wrong that is not the caller's fault. Nothing was written. Try again; if it stays, tell \
-            the operator the request_id: the server's log has the reason.",
+    about: "Something went wrong that is not the caller's fault. A write may have been done or not: try again with \
+            the same Idempotency-Key, which does it once. If it stays, tell the operator the request_id: the \
+            server's log has the reason.",
 };
 
 /// A token cannot be made as asked for.

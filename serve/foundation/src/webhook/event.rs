@@ -1,12 +1,14 @@
 //! Events: written with their effect as one job, which finds the endpoints that want them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::deliver::ATTEMPTS;
-use crate::clock::{Clock, Randomness};
+use crate::clock::{Clock, Randomness, new_id};
 use crate::database::Database;
 use crate::jobs::{Failure, Handler, Job, Queue};
 use crate::outbox::NewJob;
@@ -16,17 +18,19 @@ const PAYLOAD_LIMIT: usize = 20_000;
 
 const MESSAGE: &str = "\
     INSERT INTO webhook_messages (id, organization_id, type, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-/// A delivery and its job for each endpoint that wants the event and has none of this message yet.
+const ENDPOINTS: &str = "\
+    SELECT id FROM webhook_endpoints \
+    WHERE organization_id = $1 AND disabled_at IS NULL AND (events = '{}' OR $2 = ANY (events))";
+/// A delivery and its job for each endpoint that has none of this message yet. A job has its delivery's identifier.
 const DELIVERIES: &str = "\
     WITH made AS (\
         INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, message_id) \
-        SELECT uuidv7(), $1, id, $2 FROM webhook_endpoints \
-        WHERE organization_id = $1 AND disabled_at IS NULL AND (events = '{}' OR $3 = ANY (events)) \
+        SELECT wanted.id, $1, wanted.endpoint_id, $2 FROM unnest($3::uuid[], $4::uuid[]) AS wanted (id, endpoint_id) \
         ON CONFLICT (message_id, endpoint_id) DO NOTHING RETURNING id) \
     INSERT INTO jobs (id, queue, kind, organization_id, payload, unique_key, run_at, feed_at, max_attempts, \
                       request_id, traceparent) \
-    SELECT uuidv7(), 'default', 'webhook.deliver', $1, jsonb_build_object('delivery', id), id::text, now(), now(), \
-           $4, $5, $6 FROM made";
+    SELECT id, 'default', 'webhook.deliver', $1, jsonb_build_object('delivery', id), id::text, now(), now(), \
+           $5, $6, $7 FROM made";
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,6 +82,10 @@ pub struct Dispatch {
     pub database: Database,
     /// Is told of the deliveries.
     pub queue: Queue,
+    /// For identifiers.
+    pub clock: Arc<dyn Clock>,
+    /// For identifiers.
+    pub randomness: Arc<dyn Randomness>,
 }
 
 impl Handler for Dispatch {
@@ -94,11 +102,15 @@ impl Handler for Dispatch {
         super::enter(&transaction, organization).await?;
         let message = transaction.prepare_cached(MESSAGE).await?;
         transaction.execute(&message, &[&job.id, &organization, kind, &payload]).await?;
+        let wanting = transaction.prepare_cached(ENDPOINTS).await?;
+        let rows = transaction.query(&wanting, &[&organization, kind]).await?;
+        let endpoints: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        let ids: Vec<Uuid> = endpoints.iter().map(|_| new_id(&*self.clock, &*self.randomness)).collect();
         let deliveries = transaction.prepare_cached(DELIVERIES).await?;
         transaction
             .execute(
                 &deliveries,
-                &[&organization, &job.id, kind, &ATTEMPTS, &job.request_id, &job.traceparent],
+                &[&organization, &job.id, &ids, &endpoints, &ATTEMPTS, &job.request_id, &job.traceparent],
             )
             .await?;
         transaction.commit().await?;

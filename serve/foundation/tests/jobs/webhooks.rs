@@ -78,7 +78,12 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
     };
-    let dispatch = Dispatch { database: platform.database().clone(), queue: Queue::new(platform.valkey()) };
+    let dispatch = Dispatch {
+        database: platform.database().clone(),
+        queue: Queue::new(platform.valkey()),
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+    };
     let worker = platform.work(Registry::default().with(deliver).with(dispatch));
 
     let (mine, other) = (platform.id(), platform.id());
