@@ -174,9 +174,11 @@ fn database_url(context: &Context<'_>, host: &Host) -> Result<String, ComponentE
 fn environment(context: &Context<'_>, host: &Host) -> Result<File, ComponentError> {
     let platform = context.platform;
     let cache = first(platform, Role::Cache, host)?;
+    let edges: Vec<String> = platform.hosts_with(Role::Edge).map(|edge| edge.address.to_string()).collect();
     let mut lines = vec![
         format!("BIND_ADDRESS={}", host.address),
         format!("PUBLIC_URL={}", platform.url()),
+        format!("TRUSTED_PROXIES={}", edges.join(",")),
         format!("DATABASE_URL={}", database_url(context, host)?),
         format!("DATABASE_PASSWORD_FILE={DIRECTORY}/database.password"),
         format!("PRIVATE_CA_FILE={DIRECTORY}/authority.pem"),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use foundation::environment::{ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, ValkeyEndpoint};
+use ipnet::IpNet;
 use url::Url;
 
 /// What `app serve` needs.
@@ -14,6 +15,8 @@ pub struct ServeConfig {
     pub metrics: SocketAddr,
     /// Where people and agents reach the application.
     pub public_url: Url,
+    /// The edge hosts, whose word counts for who the client is.
+    pub trusted_proxies: Vec<IpNet>,
     /// The name of what is deployed, shown to people; the program's version unless the platform names it.
     pub release: String,
     /// The authority that signed the certificates of PgBouncer and Valkey.
@@ -44,6 +47,7 @@ impl ServeConfig {
         let listen = reader.listen();
         let metrics = reader.socket("METRICS_PORT");
         let public_url = reader.public_url();
+        let trusted_proxies = reader.trusted_proxies();
         let release = reader.optional("RELEASE").unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
         let ca = reader.private_ca();
         let database = reader.database("DATABASE");
@@ -59,6 +63,7 @@ impl ServeConfig {
                 listen: listen?,
                 metrics: metrics?,
                 public_url: public_url?,
+                trusted_proxies,
                 release,
                 ca: ca?,
                 database: database?,

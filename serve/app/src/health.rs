@@ -1,46 +1,22 @@
-//! Liveness, readiness, and the question that a container without a shell asks itself.
+//! The question that a container without a shell asks itself: whether its application is ready.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{Request, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use foundation::environment::Listen;
-use foundation::problem;
 use foundation::tls::{self, TlsError};
-
-use crate::routes::App;
 
 /// Longer than readiness takes to give up on a store.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
-
-/// `GET /livez`: the process is alive.
-pub async fn livez() -> Json<serde_json::Value> {
-    Json(json!({"status": "alive"}))
-}
-
-/// `GET /readyz`: the application can serve, or which stores keep it from serving.
-pub async fn readyz(State(app): State<Arc<App>>) -> Response {
-    let reached = app.stores.reach().await;
-    app.telemetry.record_reached(reached);
-    if reached.all() {
-        return Json(json!({"status": "ready", "stores": reached})).into_response();
-    }
-    problem::unavailable(&format!("Not ready: {} cannot be used.", reached.missing().join(", ")))
-        .with("stores", json!(reached))
-        .into_response()
-}
 
 /// Why `app health` says no.
 #[derive(Debug, thiserror::Error)]

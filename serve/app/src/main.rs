@@ -9,19 +9,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod config;
 mod health;
-mod page;
+mod home;
 mod pings;
 mod routes;
 mod schema;
 mod stores;
-mod telemetry;
 
 use config::{MigrateConfig, ServeConfig};
+use foundation::border::{Border, Limits};
+use foundation::clock::{SystemClock, SystemRandomness};
 use foundation::environment::{ConfigErrors, Listen};
+use foundation::problem::registry::{Registry, RegistryError};
+use foundation::request::{Contexts, Edges};
+use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
 use foundation::{migrate, server, tls};
 use routes::App;
 use stores::Stores;
-use telemetry::Telemetry;
 
 /// The reference application. Its configuration is its environment.
 #[derive(Parser)]
@@ -60,6 +63,10 @@ enum Failure {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("preparing to hear signals: {0}")]
     Signals(std::io::Error),
+    #[error(transparent)]
+    Problems(#[from] RegistryError),
+    #[error("starting the log: {0}")]
+    Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
 #[tokio::main]
@@ -92,15 +99,20 @@ async fn serve() -> Result<(), Failure> {
     let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
     let application = listen(config.listen.application).await?;
-    let metrics = listen(config.metrics).await?;
-    let app = Arc::new(App {
-        stores: Stores::new(&config)?,
-        telemetry: Telemetry::new(&config.release),
-        release: config.release,
-        public_url: config.public_url,
-    });
+    let metrics_listener = listen(config.metrics).await?;
+    let metrics = Arc::new(Metrics::new("app", env!("CARGO_PKG_VERSION"), &config.release));
+    let stores = Stores::new(&config)?;
+    let health = Arc::new(stores.health(&metrics));
+    let contexts = Contexts {
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+        edges: Edges::new(config.trusted_proxies),
+    };
+    let border = Border { contexts, metrics: Arc::clone(&metrics), limits: Limits::default() };
+    let problems = Registry::new(&[])?;
+    let app = Arc::new(App { stores, health, release: config.release, public_url: config.public_url });
 
-    telemetry::start_logging();
+    JsonLines::new(Arc::new(SystemClock), Scrubber::new(&[]), std::io::stdout()).install()?;
     tracing::info!(
         address = %config.listen.application,
         metrics = %config.metrics,
@@ -109,13 +121,9 @@ async fn serve() -> Result<(), Failure> {
         "serving"
     );
     // Metrics stay readable while the application drains: their task ends with the process.
-    tokio::spawn(server::serve(
-        metrics,
-        None,
-        telemetry::metrics_router(Arc::clone(&app)),
-        std::future::pending(),
-    ));
-    server::serve(application, tls, routes::router(app), told_to_stop(terminate, interrupt)).await;
+    tokio::spawn(server::serve(metrics_listener, None, telemetry::router(metrics), std::future::pending()));
+    let router = routes::router(app, &problems, border);
+    server::serve(application, tls, router, told_to_stop(terminate, interrupt)).await;
     tracing::info!("stopped");
     Ok(())
 }

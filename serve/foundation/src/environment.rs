@@ -8,6 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use url::Url;
@@ -187,6 +188,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `TRUSTED_PROXIES`: the networks of the edge hosts, separated by commas, whose word counts for who the client is.
+    /// None where it is not set.
+    pub fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let name = "TRUSTED_PROXIES";
+        let text = self.optional(name).unwrap_or_default();
+        let network = |part: &str| part.parse().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let networks: Option<Vec<IpNet>> = parts.map(network).collect();
+        networks.unwrap_or_else(|| {
+            self.problem(format!("{name}: is not a list of addresses and networks with commas between"));
+            Vec::new()
+        })
+    }
+
     /// `PRIVATE_CA_FILE`: the authority that signs the private hops' certificates.
     pub fn private_ca(&mut self) -> Option<PrivateCa> {
         let name = "PRIVATE_CA_FILE";
@@ -301,7 +316,26 @@ fn host_and_port(url: &Url) -> Option<(String, u16)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Secret;
+    use super::{Reader, Secret};
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let of = |text: &'static str| {
+            let variable = move |_: &str| Some(text.to_owned());
+            let mut reader = Reader::new(&variable);
+            let networks = reader.trusted_proxies();
+            reader
+                .finish(Some(networks))
+                .ok()
+                .map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(of(""), Some(vec![]));
+        assert_eq!(
+            of("10.0.0.10, 10.1.0.0/16"),
+            Some(vec!["10.0.0.10/32".to_owned(), "10.1.0.0/16".to_owned()])
+        );
+        assert_eq!(of("10.0.0.10 10.0.0.11"), None);
+    }
 
     #[test]
     fn a_secret_does_not_print_itself() {

@@ -155,9 +155,10 @@ impl Application {
         loop {
             let answer = self.get("/readyz").await;
             let document = answer.json();
-            let stores = document["stores"].as_object().unwrap();
-            let missing: Vec<&str> =
-                ["database", "durable", "cache"].into_iter().filter(|name| stores[*name] == false).collect();
+            let missing: Vec<&str> = document["missing"]
+                .as_array()
+                .map(|names| names.iter().filter_map(Value::as_str).collect())
+                .unwrap_or_default();
             let expected_status = if expected.is_empty() { 200 } else { 503 };
             if missing == expected && answer.status == expected_status {
                 return;

@@ -332,8 +332,8 @@ pub const UNAVAILABLE: Code = Code {
     code: "unavailable",
     status: 503,
     title: "The server cannot serve this now",
-    about: "Something that the server needs does not answer. Nothing was written. Wait for as long as Retry-After \
-            says, and try again.",
+    about: "Something that the server needs does not answer. Wait for as long as Retry-After says, and try again: a \
+            write with the same Idempotency-Key, which does it once also where its answer was lost.",
 };
 
 /// The path and query are longer than the limit.
