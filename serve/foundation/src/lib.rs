@@ -14,6 +14,7 @@ pub mod health;
 pub mod html;
 pub mod jobs;
 pub mod migrate;
+pub mod openapi;
 pub mod outbox;
 pub mod page;
 pub mod problem;

@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use crate::problem::{Problem, codes};
 use cursor::{CursorKey, Position};
@@ -72,11 +73,12 @@ fn read_limit(text: &str) -> Result<u16, Problem> {
 }
 
 /// One page of a list, in JSON `{"items": […], "next_cursor": "…" or null}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
     /// With this the next page is asked for; nothing on the last page.
+    #[schema(required = true)]
     pub next_cursor: Option<String>,
 }
 

@@ -24,8 +24,10 @@ use crate::valkey::Valkey;
 use gcra::{Quota, Standing};
 
 const SCRIPT: &str = include_str!("rate_limit/gcra.lua");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// How much is left.
+pub const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// How much there is.
+pub const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// A decision that takes longer is made without Valkey.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// After Valkey did not answer it is left alone for this long.

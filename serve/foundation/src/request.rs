@@ -23,7 +23,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that carries the trace, in both directions.
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Identifiers from outside are taken over only up to this length.
-const REQUEST_ID_LENGTH: usize = 128;
+pub(crate) const REQUEST_ID_LENGTH: usize = 128;
 
 tokio::task_local! {
     static CURRENT: RequestContext;

@@ -28,7 +28,8 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed")
 /// Carries the key.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
-const LONGEST: usize = 255;
+/// A longer key is refused.
+pub const LONGEST: usize = 255;
 /// Headers that are kept with an answer; all others are of the occasion.
 const KEPT: [HeaderName; 3] = [CONTENT_TYPE, ETAG, LOCATION];
 
