@@ -182,11 +182,22 @@ async fn within_limit<T>(
     client: Object,
     exchange: impl AsyncFnOnce(&Object) -> Result<T, tokio_postgres::Error>,
 ) -> Result<T, DatabaseError> {
-    match tokio::time::timeout(STATEMENT_LIMIT, exchange(&client)).await {
+    let outcome = in_time(exchange(&client)).await;
+    if matches!(outcome, Err(DatabaseError::Late)) {
+        drop(Object::take(client));
+    }
+    outcome
+}
+
+/// What `work` comes to within the limit of a statement.
+///
+/// # Errors
+/// [`DatabaseError::Late`], and what the server says.
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, DatabaseError> {
+    match tokio::time::timeout(STATEMENT_LIMIT, work).await {
         Ok(outcome) => Ok(outcome?),
-        Err(_) => {
-            drop(Object::take(client));
-            Err(DatabaseError::Late)
-        }
+        Err(_) => Err(DatabaseError::Late),
     }
 }

@@ -237,3 +237,32 @@ async fn a_read_cannot_write_and_leaves_no_organization_behind() {
         assert_eq!(outside.unwrap_or_default(), "");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_database_that_hangs_is_given_up_in_time_and_the_key_does_the_write_once_afterwards() {
+    let stage = Stage::new().await;
+    let headers = [JSON, ("idempotency-key", "one")];
+    let ask = || ask(stage.router(1), Method::POST, &headers, r#"{"text":"mine"}"#);
+    // A connection that is open and has served before.
+    assert_eq!(self::ask(stage.router(1), Method::GET, &[], "").await.0, 200);
+    stage.servers.freeze(Server::PgBouncer, true);
+    for _ in 0..3 {
+        let started = std::time::Instant::now();
+        let (status, answered, problem) = ask().await;
+        assert_eq!((status, problem["code"].as_str()), (503, Some("unavailable")), "{problem}");
+        assert!(answered.contains_key("retry-after"), "{answered:?}");
+        assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    }
+    stage.servers.freeze(Server::PgBouncer, false);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let (status, ..) = loop {
+        let got = ask().await;
+        if !matches!(got.0, 409 | 503) || std::time::Instant::now() > deadline {
+            break got;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(status, 201);
+    assert_eq!((stage.count("notes"), stage.count("audit_events")), ("1".to_owned(), "1".to_owned()));
+}

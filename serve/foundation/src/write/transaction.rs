@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, in_time};
 
 /// Both end with the transaction. What the server logs and shows of the transaction names the request.
 const CONTEXT: &str =
@@ -44,24 +44,27 @@ impl Transaction {
         request_id: &str,
         first: Option<(&'static str, &[&(dyn ToSql + Sync)])>,
     ) -> Result<(Self, Option<Row>), DatabaseError> {
-        let connection = database.connection().await?;
-        let context = connection.prepare_cached(CONTEXT).await?;
         let organization = organization.map(|id| id.to_string()).unwrap_or_default();
         let name = format!("app {request_id}");
-        let asked = match first {
-            Some((sql, values)) => Some((connection.prepare_cached(sql).await?, values)),
-            None => None,
-        };
-        let transaction = Self { connection: Some(connection), later: Vec::new() };
-        let client = transaction.client();
         let values: [&(dyn ToSql + Sync); 2] = [&organization, &name];
-        let (_, _, row) =
-            tokio::try_join!(client.batch_execute("BEGIN"), client.execute(&context, &values), async {
-                match &asked {
-                    Some((statement, values)) => client.query_one(statement, values).await.map(Some),
-                    None => Ok(None),
-                }
-            })?;
+        let transaction = Self { connection: Some(database.connection().await?), later: Vec::new() };
+        let client = transaction.client();
+        let row = in_time(async {
+            let context = client.prepare_cached(CONTEXT).await?;
+            let asked = match first {
+                Some((sql, values)) => Some((client.prepare_cached(sql).await?, values)),
+                None => None,
+            };
+            let (_, _, row) =
+                tokio::try_join!(client.batch_execute("BEGIN"), client.execute(&context, &values), async {
+                    match &asked {
+                        Some((statement, values)) => client.query_one(statement, values).await.map(Some),
+                        None => Ok(None),
+                    }
+                })?;
+            Ok(row)
+        })
+        .await?;
         Ok((transaction, row))
     }
 
@@ -76,21 +79,24 @@ impl Transaction {
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, DatabaseError> {
-        let connection = database.connection().await?;
-        let context = connection.prepare_cached(CONTEXT).await?;
-        let statement = connection.prepare_cached(sql).await?;
         let organization = organization.map(|id| id.to_string()).unwrap_or_default();
         let name = format!("app {request_id}");
-        // Rolled back where this is given up in the middle.
-        let mut transaction = Self { connection: Some(connection), later: Vec::new() };
-        let client = transaction.client();
         let in_context: [&(dyn ToSql + Sync); 2] = [&organization, &name];
-        let (_, _, rows, _) = tokio::try_join!(
-            client.batch_execute("BEGIN READ ONLY"),
-            client.execute(&context, &in_context),
-            client.query(&statement, values),
-            client.batch_execute("COMMIT"),
-        )?;
+        // Rolled back where this is given up in the middle.
+        let mut transaction = Self { connection: Some(database.connection().await?), later: Vec::new() };
+        let client = transaction.client();
+        let rows = in_time(async {
+            let context = client.prepare_cached(CONTEXT).await?;
+            let statement = client.prepare_cached(sql).await?;
+            let (_, _, rows, _) = tokio::try_join!(
+                client.batch_execute("BEGIN READ ONLY"),
+                client.execute(&context, &in_context),
+                client.query(&statement, values),
+                client.batch_execute("COMMIT"),
+            )?;
+            Ok(rows)
+        })
+        .await?;
         drop(transaction.connection.take());
         Ok(rows)
     }
@@ -105,8 +111,7 @@ impl Transaction {
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, DatabaseError> {
         let client = self.client();
-        let statement = client.prepare_cached(sql).await?;
-        Ok(client.query(&statement, values).await?)
+        in_time(async { client.query(&client.prepare_cached(sql).await?, values).await }).await
     }
 
     /// Sends `sql` with the end of the transaction: nobody waits for what it answers, and if it is refused, nothing of
@@ -118,25 +123,29 @@ impl Transaction {
     /// Undoes everything, forgets what was to be sent later, and begins anew, without an organization.
     pub(crate) async fn restart(&mut self) -> Result<(), DatabaseError> {
         self.later.clear();
-        Ok(self.client().batch_execute("ROLLBACK; BEGIN").await?)
+        in_time(self.client().batch_execute("ROLLBACK; BEGIN")).await
     }
 
     /// Sends what waits and commits, in one round trip.
     ///
     /// # Errors
-    /// [`DatabaseError`]. Where the connection broke, the transaction may have been committed or not.
+    /// [`DatabaseError`]. Where the connection broke or the answer was late, the transaction may have been committed or
+    /// not.
     pub async fn commit(mut self) -> Result<(), DatabaseError> {
         let later = std::mem::take(&mut self.later);
         let client = self.client();
-        let statements =
-            try_join_all(later.iter().map(|statement| client.prepare_cached(statement.sql))).await?;
-        let sent = later.iter().zip(&statements).map(|(later, statement)| async {
-            let values: Vec<&(dyn ToSql + Sync)> =
-                later.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
-            client.execute(statement, &values).await
-        });
-        // A statement that was refused has broken the transaction, and its commit is a rollback.
-        tokio::try_join!(try_join_all(sent), client.batch_execute("COMMIT"))?;
+        in_time(async {
+            let statements =
+                try_join_all(later.iter().map(|statement| client.prepare_cached(statement.sql))).await?;
+            let sent = later.iter().zip(&statements).map(|(later, statement)| async {
+                let values: Vec<&(dyn ToSql + Sync)> =
+                    later.values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+                client.execute(statement, &values).await
+            });
+            // A statement that was refused has broken the transaction, and its commit is a rollback.
+            tokio::try_join!(try_join_all(sent), client.batch_execute("COMMIT"))
+        })
+        .await?;
         drop(self.connection.take());
         Ok(())
     }
@@ -150,7 +159,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         tokio::spawn(async move {
-            if connection.batch_execute("ROLLBACK").await.is_err() {
+            if in_time(connection.batch_execute("ROLLBACK")).await.is_err() {
                 // Whatever state it is in, nobody else may get it.
                 drop(Object::take(connection));
             }
