@@ -42,6 +42,8 @@ enum Command {
     Migrate,
     /// Ask the application of this environment whether it is ready: 0 yes, 1 no
     Health,
+    /// Print the description of the API, OpenAPI 3.1
+    Openapi,
 }
 
 /// Why a command failed; the environment's problems have an exit code of their own.
@@ -65,6 +67,8 @@ enum Failure {
     Signals(std::io::Error),
     #[error(transparent)]
     Problems(#[from] RegistryError),
+    #[error(transparent)]
+    Document(#[from] foundation::openapi::DocumentError),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -79,6 +83,7 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Migrate => run_migrations().await,
         Command::Health => ask_health().await,
+        Command::Openapi => print_document(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -122,7 +127,7 @@ async fn serve() -> Result<(), Failure> {
     );
     // Metrics stay readable while the application drains: their task ends with the process.
     tokio::spawn(server::serve(metrics_listener, None, telemetry::router(metrics), std::future::pending()));
-    let router = routes::router(app, &problems, border);
+    let router = routes::router(app, &problems, border)?;
     server::serve(application, tls, router, told_to_stop(terminate, interrupt)).await;
     tracing::info!("stopped");
     Ok(())
@@ -153,5 +158,10 @@ async fn run_migrations() -> Result<(), Failure> {
 async fn ask_health() -> Result<(), Failure> {
     health::ask(&Listen::read(variable)?).await?;
     println!("ready");
+    Ok(())
+}
+
+fn print_document() -> Result<(), Failure> {
+    print!("{}", routes::document(&Registry::new(&[])?)?.to_json());
     Ok(())
 }

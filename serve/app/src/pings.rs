@@ -9,9 +9,11 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use foundation::database::{Database, DatabaseError};
+use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::valkey::{Valkey, ValkeyError};
 
@@ -25,16 +27,29 @@ const INSERT: &str = "INSERT INTO pings (id) VALUES ($1) RETURNING to_char(creat
 const FIND: &str = "SELECT to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM pings WHERE id = $1";
 
 /// A ping and where it is.
-#[derive(Debug, Serialize)]
-struct Ping {
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Ping {
+    /// Names it.
     id: Uuid,
+    /// When it was written, in UTC.
+    #[schema(format = DateTime)]
     created_at: String,
+    /// Whether PostgreSQL has it.
     database: bool,
+    /// Whether the durable Valkey has it.
     durable: bool,
+    /// Whether the cache has it.
     cache: bool,
 }
 
-/// `POST /api/v1/pings`: a row in PostgreSQL through PgBouncer, and a key in each Valkey.
+/// Writes a ping
+///
+/// A row in PostgreSQL through PgBouncer, and a key in each Valkey.
+#[utoipa::path(
+    post, path = "/api/v1/pings", tag = "pings", operation_id = "createPing",
+    responses((status = CREATED, body = Ping)),
+    extensions(("x-rules" = json!(Rules::public().unlimited())))
+)]
 pub async fn create(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let id = Uuid::now_v7();
     let created_at = insert(&app.stores.database, id).await?;
@@ -46,7 +61,15 @@ pub async fn create(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     Ok((StatusCode::CREATED, [(LOCATION, format!("/api/v1/pings/{id}"))], Json(ping)).into_response())
 }
 
-/// `GET /api/v1/pings/{id}`: where the ping still is. The Valkeys forget it after a while; PostgreSQL does not.
+/// Shows where a ping still is
+///
+/// The Valkeys forget it after a while; PostgreSQL does not.
+#[utoipa::path(
+    get, path = "/api/v1/pings/{id}", tag = "pings", operation_id = "showPing",
+    params(("id" = Uuid, Path, description = "The ping's id.")),
+    responses((status = OK, body = Ping)),
+    extensions(("x-rules" = json!(Rules::public().unlimited())))
+)]
 pub async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
     let absent = || Problem::new(&codes::NOT_FOUND).detail("There is no ping with this id.");
     let id = Uuid::try_parse(&id).map_err(|_| absent())?;
