@@ -1,5 +1,10 @@
 //! Audit: every mutation and every denial that matters, of people and agents in one format, in the effect's transaction.
 
+pub mod chain;
+pub mod record;
+pub mod seal;
+pub mod verify;
+
 use std::net::IpAddr;
 
 use serde_json::{Map, Value};
