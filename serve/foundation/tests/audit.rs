@@ -161,6 +161,7 @@ async fn an_open_transaction_keeps_its_place_before_the_seal() {
     open.transaction.query("SELECT pg_current_xact_id()::text", &[]).await.unwrap();
     stage.write(ORGANIZATION, 1).await;
     assert_eq!(stage.sealer.seal_all().await.unwrap().events, 0);
+    assert_eq!(stage.sealer.seal(ORGANIZATION).await.unwrap(), None);
     assert_eq!(stage.verify_of(ORGANIZATION).await.unsealed, Some(1));
     let mut open = open;
     open.audit(Event::new("task.late", "task").outcome(Outcome::Success));

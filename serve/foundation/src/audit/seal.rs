@@ -88,7 +88,11 @@ impl Sealer {
         let (number, position, previous) =
             last.map_or((0, 0, BEGINNING), |last| (last.number, last.last_position, last.hash));
         let end = transaction.query(END, &[&organization, &position.to_string(), &BATCH]).await?;
-        let Some(end) = end.first() else { return Ok(None) };
+        let Some(end) = end.first() else {
+            // The lock ends here and not some time after: whoever seals next is not turned away.
+            transaction.commit().await?;
+            return Ok(None);
+        };
         let last_position: i64 = end.try_get(0)?;
         let mut within = Within::after(position);
         loop {
