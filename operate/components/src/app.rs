@@ -9,6 +9,8 @@ use crate::authority::Wanted;
 use crate::postgres::{self, DATABASE, OWNING_ROLE, SERVING_ROLE};
 use crate::valkey::{self, Instance};
 use crate::{Component, ComponentError, Context, Step, pgbouncer};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bastide_converge::resource::{
     ContainerImage, Directory, File, Packages, Resource, Slot, Slots, Unit, User,
 };
@@ -21,6 +23,11 @@ pub const SLOTS: [(&str, u16, u16); 2] = [("blue", 8080, 9464), ("green", 8081, 
 pub const UID: u32 = 10_001;
 /// Certificate and passwords of the container that serves.
 pub const DIRECTORY: &str = "/etc/bastide/app";
+
+/// Signs the application's cursors and guards its forms.
+const SECRET_KEY: &str = "app/secret-key";
+/// Seals what the application keeps secret in its database.
+const SEALING_KEY: &str = "app/sealing-key";
 
 const NAME: &str = "app";
 const USER: &str = "bastide-app";
@@ -87,6 +94,8 @@ impl Component for App {
         serving.push(context.authority.resource(NAME, &wanted, context.now).map_err(|error| failed(&error))?);
         serving.push(Resource::new(NAME, authority(context, DIRECTORY)));
         serving.push(password(context, DIRECTORY, "database", &postgres::password_of(SERVING_ROLE)));
+        serving.push(password(context, DIRECTORY, "secret-key", SECRET_KEY));
+        serving.push(sealing_keys(context));
         for instance in Instance::BOTH {
             let secret = instance.password_of(valkey::APP_USER);
             serving.push(password(context, DIRECTORY, &format!("valkey-{}", instance.name()), &secret));
@@ -157,6 +166,14 @@ fn password(context: &Context<'_>, directory: &str, name: &str, secret: &str) ->
     Resource::new(NAME, file.sensitive())
 }
 
+/// One key, `id:base64 of 32 bytes`, as the application reads them.
+fn sealing_keys(context: &Context<'_>) -> Resource {
+    let key = context.secrets.password(SEALING_KEY);
+    let content = format!("1:{}\n", STANDARD.encode(key.reveal()));
+    let file = File::new(&format!("{DIRECTORY}/sealing-keys"), content).owned_by(USER, USER, 0o400);
+    Resource::new(NAME, file.sensitive())
+}
+
 /// Address of the first host that holds `role`.
 fn first(platform: &Platform, role: Role, host: &Host) -> Result<std::net::Ipv4Addr, ComponentError> {
     let reason = format!("the application needs a host with the role {role}, and the platform has none");
@@ -184,6 +201,8 @@ fn environment(context: &Context<'_>, host: &Host) -> Result<File, ComponentErro
         format!("PRIVATE_CA_FILE={DIRECTORY}/authority.pem"),
         format!("TLS_CERT_FILE={DIRECTORY}/tls.pem"),
         format!("TLS_KEY_FILE={DIRECTORY}/tls.key"),
+        format!("SECRET_KEY_FILE={DIRECTORY}/secret-key.password"),
+        format!("SEALING_KEYS_FILE={DIRECTORY}/sealing-keys"),
     ];
     for instance in Instance::BOTH {
         let (name, upper) = (instance.name(), instance.name().to_uppercase());

@@ -1,8 +1,12 @@
 //! What the application's commands need of their environment.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use foundation::environment::{ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, ValkeyEndpoint};
+use foundation::environment::{
+    ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, Secret, ValkeyEndpoint,
+};
+use foundation::webhook::seal::KeyRing;
 use ipnet::IpNet;
 use url::Url;
 
@@ -27,6 +31,10 @@ pub struct ServeConfig {
     pub durable: ValkeyEndpoint,
     /// The Valkey that may forget.
     pub cache: ValkeyEndpoint,
+    /// Signs cursors and guards forms; all processes share it.
+    pub secret_key: Secret,
+    /// Seals secrets at rest; all processes share it.
+    pub sealing_keys: Arc<KeyRing>,
 }
 
 /// What `app migrate` needs.
@@ -53,6 +61,8 @@ impl ServeConfig {
         let database = reader.database("DATABASE");
         let durable = reader.valkey("VALKEY_DURABLE");
         let cache = reader.valkey("VALKEY_CACHE");
+        let secret_key = secret_key(&mut reader);
+        let sealing_keys = sealing_keys(&mut reader);
         if let (Some(listen), Some(metrics)) = (&listen, metrics)
             && listen.application == metrics
         {
@@ -69,9 +79,36 @@ impl ServeConfig {
                 database: database?,
                 durable: durable?,
                 cache: cache?,
+                secret_key: secret_key?,
+                sealing_keys: sealing_keys?,
             })
         })();
         reader.finish(config)
+    }
+}
+
+/// `SECRET_KEY_FILE`: at least 32 bytes, from which keys are derived.
+fn secret_key(reader: &mut Reader) -> Option<Secret> {
+    let name = "SECRET_KEY_FILE";
+    let secret = reader.secret(name)?;
+    if secret.expose().len() < 32 {
+        reader
+            .problem(format!("{name}: the file holds less than 32 bytes; write a long random text into it"));
+        return None;
+    }
+    Some(secret)
+}
+
+/// `SEALING_KEYS_FILE`: a key a line, the one that seals first.
+fn sealing_keys(reader: &mut Reader) -> Option<Arc<KeyRing>> {
+    let name = "SEALING_KEYS_FILE";
+    let text = reader.secret(name)?;
+    match KeyRing::parse(text.expose()) {
+        Ok(keys) => Some(Arc::new(keys)),
+        Err(error) => {
+            reader.problem(format!("{name}: {error}"));
+            None
+        }
     }
 }
 

@@ -8,6 +8,8 @@ fn complete(directory: &Path) -> BTreeMap<String, String> {
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(directory.join("ca.pem"), key.cert.pem()).unwrap();
     std::fs::write(directory.join("password"), "s3cret\n").unwrap();
+    std::fs::write(directory.join("secret"), "0123456789abcdef0123456789abcdef\n").unwrap();
+    std::fs::write(directory.join("sealing"), format!("1:{}=\n", "A".repeat(43))).unwrap();
     let path = |name: &str| directory.join(name).display().to_string();
     [
         ("PORT", "8080".to_owned()),
@@ -22,6 +24,8 @@ fn complete(directory: &Path) -> BTreeMap<String, String> {
         ("VALKEY_DURABLE_PASSWORD_FILE", path("password")),
         ("VALKEY_CACHE_URL", "rediss://app@[fd00::5]:6380/0".to_owned()),
         ("VALKEY_CACHE_PASSWORD_FILE", path("password")),
+        ("SECRET_KEY_FILE", path("secret")),
+        ("SEALING_KEYS_FILE", path("sealing")),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
@@ -75,6 +79,8 @@ fn every_problem_is_listed_at_once() {
         "VALKEY_DURABLE_PASSWORD_FILE",
         "VALKEY_CACHE_URL",
         "VALKEY_CACHE_PASSWORD_FILE",
+        "SECRET_KEY_FILE",
+        "SEALING_KEYS_FILE",
     ] {
         assert_eq!(
             listed.iter().filter(|problem| problem.starts_with(&format!("{name}:"))).count(),
@@ -115,6 +121,8 @@ fn incomplete_and_impossible_values_are_refused() {
         ("PRIVATE_CA_FILE", "/dev/null"),
         ("DATABASE_PASSWORD_FILE", "/dev/null"),
         ("DATABASE_PASSWORD_FILE", "/does/not/exist"),
+        ("SECRET_KEY_FILE", "/proc/self/comm"),
+        ("SEALING_KEYS_FILE", "/proc/self/comm"),
         ("DATABASE_URL", "postgres://app@10.0.0.4/app"),
         ("DATABASE_URL", "postgres://10.0.0.4:6432/app"),
         ("DATABASE_URL", "postgres://app@10.0.0.4:6432"),

@@ -8,7 +8,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::Response;
 use foundation::html;
 
-use crate::routes::App;
+use crate::state::App;
 
 const STYLE: &str = include_str!("home.css");
 /// Each store: its check, what people call it, what it is for.

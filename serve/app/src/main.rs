@@ -7,23 +7,39 @@ use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+mod agents;
+mod audit_events;
 mod config;
+mod events;
 mod health;
 mod home;
+mod limits;
+mod members;
+mod organizations;
 mod pings;
+mod projects;
+mod role;
 mod routes;
 mod schema;
+mod state;
 mod stores;
+mod tasks;
+mod text;
+mod tokens;
+mod webhooks;
+mod worker;
 
 use config::{MigrateConfig, ServeConfig};
-use foundation::border::{Border, Limits};
+use foundation::border::{self, Border};
 use foundation::clock::{SystemClock, SystemRandomness};
 use foundation::environment::{ConfigErrors, Listen};
 use foundation::problem::registry::{Registry, RegistryError};
 use foundation::request::{Contexts, Edges};
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
+use foundation::webhook::client::{Client, Limits};
+use foundation::webhook::resolve::NameServers;
 use foundation::{migrate, server, tls};
-use routes::App;
+use state::{App, TOKEN_PREFIX};
 use stores::Stores;
 
 /// The reference application. Its configuration is its environment.
@@ -66,9 +82,13 @@ enum Failure {
     #[error("preparing to hear signals: {0}")]
     Signals(std::io::Error),
     #[error(transparent)]
+    Secret(#[from] foundation::signing::ShortSecret),
+    #[error(transparent)]
     Problems(#[from] RegistryError),
     #[error(transparent)]
     Document(#[from] foundation::openapi::DocumentError),
+    #[error("preparing to deliver webhooks: {0}")]
+    Webhooks(#[from] rustls::Error),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -108,16 +128,17 @@ async fn serve() -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new("app", env!("CARGO_PKG_VERSION"), &config.release));
     let stores = Stores::new(&config)?;
     let health = Arc::new(stores.health(&metrics));
+    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
     let contexts = Contexts {
-        clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness),
-        edges: Edges::new(config.trusted_proxies),
+        clock: clock.clone(),
+        randomness: randomness.clone(),
+        edges: Edges::new(config.trusted_proxies.clone()),
     };
-    let border = Border { contexts, metrics: Arc::clone(&metrics), limits: Limits::default() };
+    let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
     let problems = Registry::new(&[])?;
-    let app = Arc::new(App { stores, health, release: config.release, public_url: config.public_url });
+    let app = Arc::new(App::new(&config, stores, health, (clock, randomness))?);
 
-    JsonLines::new(Arc::new(SystemClock), Scrubber::new(&[]), std::io::stdout()).install()?;
+    JsonLines::new(Arc::new(SystemClock), Scrubber::new(&[TOKEN_PREFIX]), std::io::stdout()).install()?;
     tracing::info!(
         address = %config.listen.application,
         metrics = %config.metrics,
@@ -126,11 +147,40 @@ async fn serve() -> Result<(), Failure> {
         "serving"
     );
     // Metrics stay readable while the application drains: their task ends with the process.
-    tokio::spawn(server::serve(metrics_listener, None, telemetry::router(metrics), std::future::pending()));
-    let router = routes::router(app, &problems, border)?;
-    server::serve(application, tls, router, told_to_stop(terminate, interrupt)).await;
+    tokio::spawn(server::serve(
+        metrics_listener,
+        None,
+        telemetry::router(Arc::clone(&metrics)),
+        std::future::pending(),
+    ));
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let jobs = tokio::spawn(worker(&app, &metrics)?.run(told(stopped.clone())));
+    let router = routes::router(Arc::clone(&app), &problems, border)?;
+    let serving = server::serve(application, tls, router, told(stopped));
+    tokio::join!(serving, async {
+        told_to_stop(terminate, interrupt).await;
+        // Whoever does not listen any more has ended.
+        let _ = stop.send(true);
+    });
+    // A worker that panicked has said so in the log.
+    let _ = jobs.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Completes when told to stop.
+async fn told(mut stopped: tokio::sync::watch::Receiver<bool>) {
+    // The sender ends only with the process.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// What runs jobs within this process.
+fn worker(app: &App, metrics: &Metrics) -> Result<foundation::jobs::Worker, Failure> {
+    let counts = foundation::jobs::Metrics::default();
+    metrics.register(|registry| counts.register(registry));
+    let resolver = Arc::new(NameServers::of_system());
+    let client = Client::new(resolver, &[], Limits::default())?;
+    Ok(worker::worker(app, client, counts))
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {

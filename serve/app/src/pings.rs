@@ -17,7 +17,7 @@ use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::valkey::{Valkey, ValkeyError};
 
-use crate::routes::App;
+use crate::state::App;
 
 /// Pings prove a path; nobody needs an old one, and the durable instance evicts nothing by itself.
 const DURABLE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);

@@ -3,43 +3,46 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
+use foundation::auth::layer::authenticate;
 use foundation::border::{self, Border};
-use foundation::health::{self, Health};
+use foundation::health;
 use foundation::openapi::{self, Document, DocumentError};
 use foundation::problem::pages;
 use foundation::problem::registry::Registry;
-use url::Url;
+use foundation::rate_limit::layer::{limit_callers, limit_people};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::stores::Stores;
-use crate::{home, pings};
-
-/// What every request may use.
-pub struct App {
-    /// Where things are kept.
-    pub stores: Stores,
-    /// Whether they answer.
-    pub health: Arc<Health>,
-    /// The name of what is deployed.
-    pub release: String,
-    /// Where people and agents reach the application.
-    pub public_url: Url,
-}
+use crate::state::App;
+use crate::{home, pings, projects, tasks};
 
 /// What the description says beside the operations.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Reference application", description = "Proves that every store of the platform is reached."),
-    tags((name = "pings", description = "A ping is written to every store, and read back from every store."))
+    info(
+        title = "Reference application",
+        description = "Projects and tasks of organizations, for people and agents."
+    ),
+    tags(
+        (name = "projects", description = "What tasks belong to."),
+        (name = "tasks", description = "What is to be done."),
+        (name = "pings", description = "A ping is written to every store, and read back from every store.")
+    )
 )]
 struct Described;
 
 /// The operations for programs, each with its description.
 fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Described::openapi())
+        .routes(routes!(projects::list::list, projects::create::create))
+        .routes(routes!(projects::show::show, projects::update::update, projects::delete::delete))
+        .routes(routes!(projects::restore::restore))
+        .routes(routes!(tasks::list::list, tasks::create::create))
+        .routes(routes!(tasks::show::show, tasks::update::update, tasks::delete::delete))
+        .routes(routes!(tasks::restore::restore))
         .routes(routes!(pings::create))
         .routes(routes!(pings::show))
 }
@@ -58,10 +61,14 @@ pub fn document(problems: &Registry) -> Result<Document, DocumentError> {
 /// As [`document`].
 pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Router, DocumentError> {
     let probes = health::router(Arc::clone(&app.health));
-    let router = Router::new()
+    let (limits, authentication) = (Arc::clone(&app.limits), Arc::clone(&app.authentication));
+    // The outermost last: limits that need no person, who asks, limits of the person.
+    let router = Router::from(api())
         .route("/", get(home::show))
-        .merge(api())
         .with_state(app)
+        .layer(from_fn_with_state(Arc::clone(&limits), limit_people))
+        .layer(from_fn_with_state(authentication, authenticate))
+        .layer(from_fn_with_state(limits, limit_callers))
         .merge(probes)
         .merge(openapi::router(&document(problems)?))
         .merge(pages::router(problems));

@@ -17,6 +17,7 @@ use crate::schema;
 const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
 
 /// PostgreSQL through PgBouncer and both Valkeys.
+#[derive(Debug)]
 pub struct Stores {
     /// PostgreSQL through PgBouncer: the source of truth.
     pub database: Database,

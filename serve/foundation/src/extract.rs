@@ -8,7 +8,7 @@ mod place;
 mod query;
 
 pub use body::{BodyLimits, Bytes};
-pub use form::Form;
-pub use json::{Json, JsonBody};
+pub use form::{Form, FormBody};
+pub use json::{Json, JsonBody, patched};
 pub use path::Path;
 pub use query::Query;

@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::clock::{Clock, Randomness, new_id};
+use crate::write::transaction::Parameter;
 
 /// The tables of jobs and schedules.
 pub const MIGRATION: &str = include_str!("../migrations/jobs.sql");
@@ -113,6 +114,23 @@ impl NewJob {
         self.request_id = request_id;
         self.traceparent = traceparent;
         self
+    }
+
+    /// The parameters of [`INSERT`], for a statement that is sent later.
+    #[must_use]
+    pub fn into_parameters(self) -> Vec<Parameter> {
+        vec![
+            Box::new(self.id),
+            Box::new(self.queue),
+            Box::new(self.kind),
+            Box::new(self.organization_id),
+            Box::new(self.payload),
+            Box::new(self.unique_key),
+            Box::new(self.run_at),
+            Box::new(self.max_attempts),
+            Box::new(self.request_id),
+            Box::new(self.traceparent),
+        ]
     }
 
     /// The parameters of [`INSERT`].

@@ -5,6 +5,7 @@
 //! not be what takes it down.
 
 pub mod gcra;
+pub mod layer;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;

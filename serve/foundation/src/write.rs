@@ -19,11 +19,13 @@ use uuid::Uuid;
 use crate::audit::{Event, Origin};
 use crate::clock::{self, Clock, Randomness};
 use crate::database::{Database, DatabaseError};
+use crate::jobs::Queue;
+use crate::outbox::{self, NewJob};
 use crate::problem::{Problem, codes};
 use idempotency::{Answer, Found, Key, Keyed};
 use transaction::Transaction;
 
-pub use request::WriteRequest;
+pub use request::{FormRequest, KEY_FIELD, WriteRequest};
 
 /// Does writes.
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ pub struct Writes {
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
     keys_last: Duration,
+    queue: Option<Queue>,
 }
 
 /// A write that somebody asks for.
@@ -67,6 +70,7 @@ pub struct Unit {
     keyed: Option<Keyed>,
     now: OffsetDateTime,
     events: Vec<Event>,
+    jobs: Vec<NewJob>,
 }
 
 impl Writes {
@@ -78,7 +82,14 @@ impl Writes {
         randomness: Arc<dyn Randomness>,
         keys_last: Duration,
     ) -> Self {
-        Self { database, clock, randomness, keys_last }
+        Self { database, clock, randomness, keys_last, queue: None }
+    }
+
+    /// Tells the workers of this queue when a write has left jobs.
+    #[must_use]
+    pub fn waking(mut self, queue: Queue) -> Self {
+        self.queue = Some(queue);
+        self
     }
 
     /// Begins what is asked. Where its key is known, its answer is given again and nothing is to be done.
@@ -100,7 +111,8 @@ impl Writes {
             }
         }
         let (writes, origin) = (self.clone(), ask.origin.clone());
-        Ok(Begun::New(Box::new(Unit { transaction, writes, origin, keyed, now, events: Vec::new() })))
+        let (events, jobs) = (Vec::new(), Vec::new());
+        Ok(Begun::New(Box::new(Unit { transaction, writes, origin, keyed, now, events, jobs })))
     }
 }
 
@@ -115,6 +127,30 @@ impl Unit {
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         clock::new_id(&*self.writes.clock, &*self.writes.randomness)
+    }
+
+    /// Tells the time, for what is made within the write.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.writes.clock
+    }
+
+    /// Makes secrets and identifiers, for what is made within the write.
+    #[must_use]
+    pub fn randomness(&self) -> &dyn Randomness {
+        &*self.writes.randomness
+    }
+
+    /// Who asked, and in which request.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Leaves a job that runs after the effect was committed; it says which request it follows from.
+    pub fn enqueue(&mut self, job: NewJob) {
+        let traceparent = crate::request::current().map(|context| context.trace.traceparent());
+        self.jobs.push(job.caused_by(Some(self.origin.request_id.clone()), traceparent));
     }
 
     /// Writes an audit event with the effect.
@@ -142,12 +178,21 @@ impl Unit {
             let id = self.new_id();
             event.write_later(&mut self.transaction, id, self.now, &self.origin);
         }
+        let leaves_jobs = !self.jobs.is_empty();
+        for job in std::mem::take(&mut self.jobs) {
+            self.transaction.later(outbox::INSERT, job.into_parameters());
+        }
         if let Some(keyed) = &self.keyed {
             let expires = self.now + self.writes.keys_last;
             keyed.keep_later(&mut self.transaction, &answer, (self.now, expires));
         }
         match self.transaction.commit().await {
-            Ok(()) => Ok(answer.into_response()),
+            Ok(()) => {
+                if let Some(queue) = self.writes.queue.as_ref().filter(|_| leaves_jobs) {
+                    queue.wake();
+                }
+                Ok(answer.into_response())
+            }
             Err(DatabaseError::Refused(error)) if idempotency::is_taken(&error) => {
                 // Another request with the same key ended between our lookup and our lock. Its answer is there by now.
                 let keyed = self.keyed.ok_or_else(idempotency::in_use)?;
@@ -164,6 +209,7 @@ impl Unit {
         let problem =
             problem.with("request_id", self.origin.request_id.as_str()).with("instance", keyed.path());
         self.events.clear();
+        self.jobs.clear();
         self.transaction.restart().await?;
         self.commit(Answer::of_problem(problem)).await
     }

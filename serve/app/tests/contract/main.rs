@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod application;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use application::{Application, ask, environment, migrate, run};
 use axum::http::Method;
 use foundation::testing::servers::{Server, Servers, wait_until};
 use rustix::process::Signal;
+use support::application::{Application, ask, environment, migrate, run};
 
 #[test]
 fn an_empty_environment_is_refused_with_every_problem() {

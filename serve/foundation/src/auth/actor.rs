@@ -76,6 +76,16 @@ impl Actor {
         }
     }
 
+    /// The organization on whose behalf the actor asks, where everything that is asked for belongs to one.
+    ///
+    /// # Errors
+    /// A problem `not-found` for a person who is in none: nothing there is theirs.
+    pub fn organization_or_refuse(&self) -> Result<Uuid, Problem> {
+        self.organization().ok_or_else(|| {
+            Problem::new(&codes::NOT_FOUND).detail("You work in no organization; enter or make one first.")
+        })
+    }
+
     /// The agent's token.
     #[must_use]
     pub fn token_id(&self) -> Option<Uuid> {
@@ -118,6 +128,25 @@ impl Actor {
             Ok(value) if matches!(self, Self::Agent(_)) => problem.header(WWW_AUTHENTICATE, value),
             _ => problem,
         })
+    }
+
+    /// Whether one of these, such as a thing and what it is part of, is among the resources to which the token is
+    /// restricted.
+    #[must_use]
+    pub fn may_touch(&self, ids: &[Uuid]) -> bool {
+        match self {
+            Self::Agent(agent) => ids.iter().any(|id| agent.grant.allows_resource(*id)),
+            Self::Person(_) => true,
+        }
+    }
+
+    /// The resources to which the token is restricted, as a parameter of a query; none where it is not.
+    #[must_use]
+    pub fn restriction(&self) -> Option<Vec<Uuid>> {
+        match self {
+            Self::Agent(agent) => agent.grant.resources.as_ref().map(|ids| ids.iter().copied().collect()),
+            Self::Person(_) => None,
+        }
     }
 
     /// Refuses a resource outside those to which the token is restricted, as if it did not exist.

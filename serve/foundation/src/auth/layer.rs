@@ -112,15 +112,16 @@ impl Authentication {
     }
 }
 
+/// With what somebody shows who they are.
 #[derive(Debug, PartialEq, Eq)]
-enum Credential {
+pub(crate) enum Credential {
     None,
     Bearer(String),
     Session(SessionKey),
 }
 
 /// The one credential of a request. A cookie that has not the form of one is none: browsers keep old ones.
-fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
     let ambiguous = || Err(Problem::new(&codes::AMBIGUOUS_CREDENTIALS));
     let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut sessions = cookies.flat_map(|line| line.split(';')).filter_map(|pair| {

@@ -64,6 +64,17 @@ impl JsonBody {
     }
 }
 
+/// For a member of a merge patch (RFC 7396) that can be cleared: absent is `None`, `null` is `Some(None)`. Goes with
+/// `#[serde(default, deserialize_with = "patched")]`.
+///
+/// # Errors
+/// What is wrong with the value.
+pub fn patched<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    <Option<T> as serde::Deserialize>::deserialize(deserializer).map(Some)
+}
+
 fn says_json(request: &Request) -> bool {
     content_type(request).is_some_and(|kind| is_json(&kind))
 }

@@ -14,16 +14,14 @@ pub trait Resolve: Send + Sync {
 
 /// Asks the name servers of `/etc/resolv.conf`.
 #[derive(Debug, Clone)]
-pub struct NameServers(TokioResolver);
+pub struct NameServers(Option<TokioResolver>);
 
 impl NameServers {
-    /// Reads `/etc/resolv.conf`.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn of_system() -> io::Result<Self> {
+    /// Reads `/etc/resolv.conf`. Where it cannot be read the log says so, and no name has an address.
+    #[must_use]
+    pub fn of_system() -> Self {
         let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        resolver.map(Self).map_err(io::Error::other)
+        Self(resolver.inspect_err(|error| tracing::warn!(%error, "no names can be resolved")).ok())
     }
 }
 
@@ -32,7 +30,10 @@ impl Resolve for NameServers {
         // With the dot, no search domain of this host is tried.
         let absolute = format!("{}.", name.trim_end_matches('.'));
         Box::pin(async move {
-            let found = self.0.lookup_ip(absolute).await.map_err(io::Error::other)?;
+            let Some(resolver) = &self.0 else {
+                return Err(io::Error::other("there is no usable /etc/resolv.conf"));
+            };
+            let found = resolver.lookup_ip(absolute).await.map_err(io::Error::other)?;
             Ok(found.iter().collect())
         })
     }

@@ -18,6 +18,7 @@ use tokio_postgres::types::ToSql;
 use super::transaction::{Parameter, Transaction};
 use crate::audit::Origin;
 use crate::database::Database;
+use crate::etag::ETag;
 use crate::problem::{Problem, codes};
 
 /// The table and its grants.
@@ -57,6 +58,14 @@ impl Key {
         let Some(value) = values.next() else { return Ok(None) };
         let key = value.to_str().ok().and_then(Self::parse).filter(|_| values.next().is_none());
         key.map(Some).ok_or_else(|| Problem::new(&codes::IDEMPOTENCY_KEY_INVALID))
+    }
+
+    /// Reads a key where it comes by another way than the header.
+    ///
+    /// # Errors
+    /// A problem when it is no key.
+    pub fn of_text(text: &str) -> Result<Self, Problem> {
+        Self::parse(text).ok_or_else(|| Problem::new(&codes::IDEMPOTENCY_KEY_INVALID))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -103,6 +112,27 @@ impl Answer {
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
+    }
+
+    /// Adds the version of what was written.
+    #[must_use]
+    pub fn tagged(self, tag: &ETag) -> Self {
+        self.header(ETAG, tag.header())
+    }
+
+    /// Adds the path of what was made. One that cannot be a header, which no path of ours is, is left out.
+    #[must_use]
+    pub fn located(self, path: &str) -> Self {
+        match HeaderValue::try_from(path) {
+            Ok(path) => self.header(LOCATION, path),
+            Err(_) => self,
+        }
+    }
+
+    /// Sends a browser on to another page, which it then reads.
+    #[must_use]
+    pub fn see_other(path: &str) -> Self {
+        Self::empty(StatusCode::SEE_OTHER).located(path)
     }
 
     pub(super) fn of_problem(problem: Problem) -> Self {

@@ -8,8 +8,9 @@ use super::idempotency::{Answer, Key};
 use super::{Ask, Begun, Unit, Writes, key_missing};
 use crate::audit::Origin;
 use crate::auth::actor::Actor;
-use crate::extract::JsonBody;
-use crate::problem::Problem;
+use crate::auth::csrf;
+use crate::extract::{FormBody, JsonBody};
+use crate::problem::{Problem, codes};
 use crate::request::RequestContext;
 
 /// A write as it came: the extractor of every handler that changes something. Its body is read within the route's limits.
@@ -18,7 +19,22 @@ pub struct WriteRequest {
     context: RequestContext,
     route: String,
     key: Option<Key>,
-    body: JsonBody,
+    body: Body,
+}
+
+#[derive(Debug, Clone)]
+enum Body {
+    Json(JsonBody),
+    Form(FormBody),
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Json(body) => body.bytes(),
+            Self::Form(form) => form.bytes(),
+        }
+    }
 }
 
 impl<S: Sync> FromRequest<S> for WriteRequest {
@@ -30,7 +46,35 @@ impl<S: Sync> FromRequest<S> for WriteRequest {
         let key = Key::read(&parts.headers)?;
         let route = format!("{} {}", parts.method, parts.uri.path());
         let body = JsonBody::from_request(Request::from_parts(parts, body), state).await?;
-        Ok(Self { context, route, key, body })
+        Ok(Self { context, route, key, body: Body::Json(body) })
+    }
+}
+
+/// The field of a form that carries the key. The page that shows the form fills it in, so that sending it twice does
+/// what it says once.
+pub const KEY_FIELD: &str = "idempotency_key";
+
+/// A write that a page's form asks for: its key and the guard against other sites' forms come as fields.
+#[derive(Debug, Clone)]
+pub struct FormRequest<T> {
+    /// The write, for [`Writes::perform`].
+    pub write: WriteRequest,
+    /// The form's own fields.
+    pub fields: T,
+}
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for FormRequest<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let context = RequestContext::from_request_parts(&mut parts, state).await?;
+        let route = format!("{} {}", parts.method, parts.uri.path());
+        let form = FormBody::from_request(Request::from_parts(parts, body), state).await?;
+        let key = form.field(KEY_FIELD).ok_or_else(key_missing)?;
+        let key = Key::of_text(&key)?;
+        let fields = form.parse(&[KEY_FIELD, csrf::FIELD])?;
+        Ok(Self { write: WriteRequest { context, route, key: Some(key), body: Body::Form(form) }, fields })
     }
 }
 
@@ -40,7 +84,16 @@ impl WriteRequest {
     /// # Errors
     /// A problem of the body or of its content type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        self.body.parse()
+        match &self.body {
+            Body::Json(body) => body.parse(),
+            Body::Form(_) => Err(Problem::new(&codes::CONTENT_TYPE_UNSUPPORTED)),
+        }
+    }
+
+    /// In which request it came.
+    #[must_use]
+    pub fn context(&self) -> &RequestContext {
+        &self.context
     }
 
     /// Refuses a write without a key, for routes that want one.

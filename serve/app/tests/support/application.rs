@@ -50,6 +50,8 @@ pub struct Application {
 
 /// The environment that the platform gives the container, with `127.0.0.1` for every host.
 pub fn environment(servers: &Servers) -> BTreeMap<&'static str, String> {
+    std::fs::write(servers.path("secret-key"), "correct horse battery staple, twice\n").unwrap();
+    std::fs::write(servers.path("sealing-keys"), format!("1:{}=\n", "A".repeat(43))).unwrap();
     let file = |name: &str| servers.path(name).display().to_string();
     BTreeMap::from([
         ("BIND_ADDRESS", "127.0.0.1".to_owned()),
@@ -65,6 +67,8 @@ pub fn environment(servers: &Servers) -> BTreeMap<&'static str, String> {
         ("VALKEY_DURABLE_PASSWORD_FILE", file("password")),
         ("VALKEY_CACHE_URL", format!("rediss://app@localhost:{}", servers.port(Server::Cache))),
         ("VALKEY_CACHE_PASSWORD_FILE", file("password")),
+        ("SECRET_KEY_FILE", file("secret-key")),
+        ("SEALING_KEYS_FILE", file("sealing-keys")),
     ])
 }
 
@@ -132,11 +136,21 @@ impl Application {
     }
 
     pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-        ask(self.port, &self.ca, "h2", method, path, headers).await.unwrap()
+        self.send(method, path, headers, "").await
     }
 
     pub async fn ask_http1(&self, method: Method, path: &str) -> Answer {
         ask(self.port, &self.ca, "http/1.1", method, path, &[]).await.unwrap()
+    }
+
+    /// A request with a body.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        exchange(self.port, &self.ca, "h2", method, path, headers, body.to_owned()).await.unwrap()
+    }
+
+    /// The authority that signed the application's certificate.
+    pub fn ca(&self) -> &Path {
+        &self.ca
     }
 
     pub async fn metrics(&self) -> String {
@@ -190,6 +204,19 @@ pub async fn ask(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+    exchange(port, ca, protocol, method, path, headers, String::new()).await
+}
+
+/// One request with a body, as [`ask`].
+pub async fn exchange(
+    port: u16,
+    ca: &Path,
+    protocol: &str,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: String,
+) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca)?)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -206,7 +233,7 @@ pub async fn ask(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.header("host", "localhost").body(Body::empty())?;
+    let request = request.header("host", "localhost").body(Body::from(body))?;
     let response = if protocol == "h2" {
         let io = TokioIo::new(stream);
         let (mut sender, connection) =

@@ -1,0 +1,32 @@
+//! Rate limits by class of route: reading, writing, and what guesses at credentials.
+
+use axum::extract::Request;
+use foundation::auth::csrf;
+use foundation::rate_limit::gcra::Quota;
+use foundation::rate_limit::layer::{Class, Policy};
+
+const READING: Class = Class {
+    address: Policy { name: "read-address", quota: Quota::per_minute(3_000) },
+    credential: Policy { name: "read-credential", quota: Quota::per_minute(1_500) },
+    person: Policy { name: "read-person", quota: Quota::per_minute(1_500) },
+};
+const WRITING: Class = Class {
+    address: Policy { name: "write-address", quota: Quota::per_minute(1_200) },
+    credential: Policy { name: "write-credential", quota: Quota::per_minute(600) },
+    person: Policy { name: "write-person", quota: Quota::per_minute(600) },
+};
+/// Signing in and opening invitations: what an attacker would try often.
+const KNOCKING: Class = Class {
+    address: Policy { name: "sign-in-address", quota: Quota::per_minute(30) },
+    credential: Policy { name: "sign-in-credential", quota: Quota::per_minute(30) },
+    person: Policy { name: "sign-in-person", quota: Quota::per_minute(30) },
+};
+
+/// The class of a request. Probes, documents and assets have none.
+pub fn class(request: &Request) -> Option<Class> {
+    let path = request.uri().path();
+    if ["/sign-in", "/sign-out", "/invitations/"].iter().any(|start| path.starts_with(start)) {
+        return Some(KNOCKING);
+    }
+    Some(if csrf::is_unsafe(request.method()) { WRITING } else { READING })
+}

@@ -1,0 +1,63 @@
+//! `POST /api/v1/projects/{id}/restorations`
+
+use std::sync::Arc;
+
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::response::Response;
+use foundation::audit::Event;
+use foundation::auth::actor::Actor;
+use foundation::extract::Path;
+use foundation::openapi::Rules;
+use foundation::problem::{Problem, codes};
+use foundation::write::{Unit, WriteRequest};
+use uuid::Uuid;
+
+use super::{Project, WRITE, columns, update};
+use crate::events;
+use crate::state::App;
+
+const RESTORE: &str = concat!(
+    "UPDATE projects SET deleted_at = NULL, updated_at = $3, version = version + 1 \
+     WHERE organization_id = $1 AND id = $2 RETURNING ",
+    columns!()
+);
+
+/// Restores a project that was deleted
+///
+/// One that was not deleted is answered as it is. Its tasks come back with it, but for those that were deleted themselves.
+#[utoipa::path(
+    post, path = "/api/v1/projects/{id}/restorations", tag = "projects", operation_id = "restoreProject",
+    params(("id" = Uuid, Path, description = "The project's id.")),
+    responses((status = OK, body = Project)),
+    extensions(("x-rules" = json!(Rules::scope(&WRITE).versioned())))
+)]
+pub async fn restore(
+    Shared(app): Shared<Arc<App>>,
+    actor: Actor,
+    Path(id): Path<Uuid>,
+    request: WriteRequest,
+) -> Result<Response, Problem> {
+    actor.require(&WRITE)?;
+    app.writes
+        .perform(&actor, &request, async |unit| apply(unit, &actor, id).await?.answer(StatusCode::OK))
+        .await
+}
+
+/// Restores the project within a write.
+///
+/// # Errors
+/// A problem `not-found`, or one of the database.
+pub async fn apply(unit: &mut Unit, actor: &Actor, id: Uuid) -> Result<Project, Problem> {
+    let organization = actor.organization_or_refuse()?;
+    let project = update::lock(unit, actor, id).await?;
+    if project.deleted_at.is_none() {
+        return Ok(project);
+    }
+    let now = unit.now();
+    let rows = unit.transaction.query(RESTORE, &[&organization, &id, &now]).await?;
+    let project = rows.first().map(Project::read).ok_or_else(|| Problem::new(&codes::INTERNAL))?;
+    unit.audit(Event::new("project.restore", "project").of(id));
+    events::announce(unit, organization, "project.created", &project.summary())?;
+    Ok(project)
+}

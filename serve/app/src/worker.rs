@@ -1,0 +1,46 @@
+//! What runs beside the requests: jobs and schedules. In the application's process, or in one of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use foundation::audit::seal::Sealer;
+use foundation::jobs::{Metrics, Registry, Schedule, Worker};
+use foundation::webhook::client::Client;
+use foundation::webhook::deliver::Deliver;
+use foundation::webhook::event::Dispatch;
+
+use crate::state::App;
+
+/// How long a change to an audit event can stay unnoticed at most.
+const SEALED_EVERY: Duration = Duration::from_secs(10);
+
+/// A worker with every handler of the application.
+pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
+    let database = app.stores.database.clone();
+    let (clock, randomness) = (Arc::clone(&app.clock), Arc::clone(&app.randomness));
+    let dispatch = Dispatch {
+        database: database.clone(),
+        queue: app.queue.clone(),
+        clock: Arc::clone(&clock),
+        randomness: Arc::clone(&randomness),
+    };
+    let deliver = Deliver {
+        database: database.clone(),
+        queue: app.queue.clone(),
+        client,
+        keys: Arc::clone(&app.sealing),
+        clock: Arc::clone(&clock),
+        randomness: Arc::clone(&randomness),
+    };
+    let registry = Registry::default()
+        .with(dispatch)
+        .with(deliver)
+        .with(Sealer::new(database.clone(), Arc::clone(&clock)));
+    Worker::new(database, app.queue.clone(), registry, clock, randomness)
+        .schedules(schedules())
+        .metrics(metrics)
+}
+
+fn schedules() -> Vec<Schedule> {
+    vec![Sealer::schedule(SEALED_EVERY)]
+}

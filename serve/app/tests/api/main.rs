@@ -1,0 +1,8 @@
+//! The API of the real binary against real servers: one module a resource.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+mod tasks;

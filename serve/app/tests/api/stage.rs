@@ -1,0 +1,101 @@
+//! One application with its servers, and who asks it.
+
+use axum::http::Method;
+use foundation::testing::servers::Servers;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::support::application::{Answer, Application, environment, migrate};
+use crate::support::seed;
+
+/// An application that is ready, with one organization.
+pub struct Stage {
+    // Dropped before the servers, so that it does not complain of their end.
+    pub application: Application,
+    pub servers: Servers,
+    pub organization: Uuid,
+}
+
+impl Stage {
+    pub async fn new() -> Self {
+        let _others_may_have_chosen = rustls::crypto::ring::default_provider().install_default();
+        let servers = Servers::start();
+        let migrated = migrate(&servers);
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        let application = Application::start(&servers, environment(&servers));
+        application.wait_for_missing(&[]).await;
+        let organization = seed::organization(&servers, "first");
+        Self { application, servers, organization }
+    }
+
+    /// An agent of the organization with these scopes.
+    pub fn agent(&self, scopes: &[&str]) -> Caller<'_> {
+        self.caller(seed::token(&self.servers, self.organization, scopes))
+    }
+
+    /// An agent of another organization, with every scope.
+    pub fn stranger(&self) -> Caller<'_> {
+        let other = seed::organization(&self.servers, "second");
+        self.caller(seed::token(&self.servers, other, seed::ALL_SCOPES))
+    }
+
+    /// Who has this token.
+    pub fn caller(&self, token: String) -> Caller<'_> {
+        let credential = ("authorization", format!("Bearer {token}"));
+        Caller { application: &self.application, headers: vec![credential] }
+    }
+
+    /// A person with this role in the organization, signed in, by a page of the site.
+    pub async fn person(&self, name: &str, role: &str) -> Caller<'_> {
+        let person = seed::person(&self.servers, self.organization, name, role);
+        let cookie = seed::session(&self.servers, person, Some(self.organization)).await;
+        let origin = ("origin", "https://app.example.test".to_owned());
+        Caller { application: &self.application, headers: vec![("cookie", cookie), origin] }
+    }
+
+    /// How many rows a table has, or a condition on it.
+    pub fn count(&self, of: &str) -> String {
+        self.servers.sql(&format!("SELECT count(*) FROM {of}"), "app")
+    }
+}
+
+/// Somebody who asks.
+pub struct Caller<'a> {
+    application: &'a Application,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Caller<'_> {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// With the version that the caller has seen.
+    pub async fn patch(&self, path: &str, tag: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, &[("if-match", tag)], Some(body)).await
+    }
+
+    pub async fn delete(&self, path: &str, tag: &str) -> Answer {
+        self.send(Method::DELETE, path, &[("if-match", tag)], None).await
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut all: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (*name, &**value)).collect();
+        all.extend_from_slice(headers);
+        if body.is_some() || method != Method::GET {
+            all.push(("content-type", "application/json"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        self.application.send(method, path, &all, &body).await
+    }
+}
