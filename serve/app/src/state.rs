@@ -1,7 +1,6 @@
 //! What every request may use.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::Request;
 use foundation::auth::authenticator::Authenticator;
@@ -18,6 +17,7 @@ use foundation::rate_limit::layer::RateLimits;
 use foundation::request::RequestContext;
 use foundation::webhook::seal::KeyRing;
 use foundation::write::Writes;
+use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
 
 use crate::config::ServeConfig;
@@ -27,8 +27,6 @@ use crate::stores::Stores;
 
 /// What every token of this product starts with; scanners of leaks know it.
 pub const TOKEN_PREFIX: &str = "bst";
-/// Answers for Idempotency-Keys are kept this long.
-pub const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
 
 /// What every request may use.
 #[derive(Debug)]
@@ -74,7 +72,7 @@ impl App {
     ) -> Result<Self, foundation::signing::ShortSecret> {
         let secret = config.secret_key.expose().as_bytes();
         let queue = Queue::new(Arc::clone(&stores.durable));
-        let writes = Writes::new(stores.database.clone(), clock.clone(), randomness.clone(), KEYS_LAST)
+        let writes = Writes::new(stores.database.clone(), clock.clone(), randomness.clone(), KEPT_FOR)
             .waking(queue.clone());
         let prefix = Prefix::new(TOKEN_PREFIX).expect("a constant that is a prefix");
         let authentication = Authentication {

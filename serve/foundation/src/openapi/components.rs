@@ -92,8 +92,11 @@ pub(super) fn parameters() -> Vec<(String, Value)> {
     };
     let key = |required: bool| {
         let quotes = 2;
-        let text = "Makes the write happen once, however often it is sent: the same key gets the same answer again. A \
-                    key belongs to its caller, its route and its body. Bare or in quotation marks.";
+        let hours = idempotency::KEPT_FOR.as_secs() / 3600;
+        let text = &format!(
+            "Makes the write happen once, however often it is sent: for {hours} hours the same key gets the same answer \
+             again. A key belongs to its caller, its route and its body. Bare or in quotation marks."
+        );
         let schema = json!({ "type": "string", "minLength": 1, "maxLength": idempotency::LONGEST + quotes });
         (key_parameter(required), header(&idempotency::HEADER, required, text, schema, &format!("\"{ID}\"")))
     };

@@ -3,6 +3,8 @@
 //! A key belongs to its caller, its route and its payload. While the first request runs, others with its key get 409;
 //! afterwards they get its answer again, byte for byte, with `Idempotency-Replayed: true`, until the key expires.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -29,6 +31,8 @@ pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed")
 /// Carries the key.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// Answers are kept this long, which the description of the API publishes; afterwards a key is free again.
+pub const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A longer key is refused.
 pub const LONGEST: usize = 255;
 /// Headers that are kept with an answer; all others are of the occasion.
