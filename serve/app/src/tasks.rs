@@ -98,6 +98,15 @@ macro_rules! columns {
 }
 pub(crate) use columns;
 
+/// A task goes with its project: while that is deleted, it is not there.
+macro_rules! project_is_there {
+    () => {
+        "EXISTS (SELECT FROM projects WHERE projects.organization_id = tasks.organization_id \
+         AND projects.id = tasks.project_id AND projects.deleted_at IS NULL)"
+    };
+}
+pub(crate) use project_is_there;
+
 impl Task {
     fn read(row: &Row) -> Self {
         Self {

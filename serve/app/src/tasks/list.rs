@@ -16,7 +16,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{READ, State, Task, columns};
+use super::{READ, State, Task, columns, project_is_there};
 use crate::state::App;
 
 const LIST: &str = concat!(
@@ -25,7 +25,9 @@ const LIST: &str = concat!(
     " FROM tasks WHERE organization_id = $1 AND (deleted_at IS NOT NULL) = $2 \
      AND ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR state = $4) \
      AND ($5::uuid[] IS NULL OR project_id = ANY ($5) OR id = ANY ($5)) \
-     AND ($6::timestamptz IS NULL OR (created_at, id) > ($6, $7)) ORDER BY created_at, id LIMIT $8"
+     AND ($6::timestamptz IS NULL OR (created_at, id) > ($6, $7)) AND ",
+    project_is_there!(),
+    " ORDER BY created_at, id LIMIT $8"
 );
 
 /// Which tasks.

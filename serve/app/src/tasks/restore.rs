@@ -17,18 +17,15 @@ use super::{Task, WRITE, columns, update};
 use crate::events;
 use crate::state::App;
 
-/// Not into a project that is deleted itself.
 const RESTORE: &str = concat!(
     "UPDATE tasks SET deleted_at = NULL, updated_at = $3, version = version + 1 \
-     WHERE organization_id = $1 AND id = $2 AND EXISTS (SELECT FROM projects \
-       WHERE projects.organization_id = $1 AND projects.id = tasks.project_id AND projects.deleted_at IS NULL) \
-     RETURNING ",
+     WHERE organization_id = $1 AND id = $2 RETURNING ",
     columns!()
 );
 
 /// Restores a task that was deleted
 ///
-/// One that was not deleted is answered as it is. Where its project was deleted, restore that first.
+/// One that was not deleted is answered as it is. Of a project that was deleted, restore the project first.
 #[utoipa::path(
     post, path = "/api/v1/tasks/{id}/restorations", tag = "tasks", operation_id = "restoreTask",
     params(("id" = Uuid, Path, description = "The task's id.")),
@@ -59,9 +56,7 @@ pub async fn apply(unit: &mut Unit, actor: &Actor, id: Uuid) -> Result<Task, Pro
     }
     let now = unit.now();
     let rows = unit.transaction.query(RESTORE, &[&organization, &id, &now]).await?;
-    let task = rows.first().map(Task::read).ok_or_else(|| {
-        Problem::new(&codes::NOT_FOUND).detail("The task's project was deleted; restore that first.")
-    })?;
+    let task = rows.first().map(Task::read).ok_or_else(|| Problem::new(&codes::INTERNAL))?;
     unit.audit(Event::new("task.restore", "task").of(id));
     events::announce(unit, organization, "task.created", &task.summary())?;
     Ok(task)

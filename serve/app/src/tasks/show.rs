@@ -14,10 +14,15 @@ use foundation::request::RequestContext;
 use foundation::write::transaction::Transaction;
 use uuid::Uuid;
 
-use super::{READ, Task, columns};
+use super::{READ, Task, columns, project_is_there};
 use crate::state::App;
 
-const FIND: &str = concat!("SELECT ", columns!(), " FROM tasks WHERE organization_id = $1 AND id = $2");
+const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM tasks WHERE organization_id = $1 AND id = $2 AND ",
+    project_is_there!()
+);
 
 /// Shows a task
 ///

@@ -17,13 +17,18 @@ use time::Date;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{State, Task, WRITE, columns};
+use super::{State, Task, WRITE, columns, project_is_there};
 use crate::events;
 use crate::state::App;
 use crate::text::{Line, Prose};
 
-const LOCK: &str =
-    concat!("SELECT ", columns!(), " FROM tasks WHERE organization_id = $1 AND id = $2 FOR UPDATE");
+const LOCK: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM tasks WHERE organization_id = $1 AND id = $2 AND ",
+    project_is_there!(),
+    " FOR UPDATE"
+);
 const UPDATE: &str = concat!(
     "UPDATE tasks SET title = $3, description = $4, state = $5, due_on = $6, version = version + 1, updated_at = $7 \
      WHERE organization_id = $1 AND id = $2 RETURNING ",

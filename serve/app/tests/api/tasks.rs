@@ -52,6 +52,29 @@ async fn a_task_is_made_read_changed_deleted_and_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn tasks_go_with_their_project_and_come_back_with_it() {
+    let stage = Stage::new().await;
+    let agent = stage.agent(ALL_SCOPES);
+    let project = agent.post("/api/v1/projects", &json!({"name": "Garden"})).await;
+    let project_path = project.header("location").to_owned();
+    let new = json!({"project_id": project.json()["id"], "title": "Water"});
+    let task = agent.post("/api/v1/tasks", &new).await;
+    let path = task.header("location").to_owned();
+    assert_eq!(agent.delete(&project_path, project.header("etag")).await.status, 204);
+
+    assert_eq!(agent.get(&path).await.status, 404);
+    assert_eq!(agent.get("/api/v1/tasks").await.json()["items"], json!([]));
+    assert_eq!(agent.patch(&path, "*", &json!({"title": "Mow"})).await.status, 404);
+    assert_eq!(agent.delete(&path, "*").await.status, 404);
+    assert_eq!(agent.post("/api/v1/tasks", &new).await.status, 404);
+
+    let restored = agent.post(&format!("{project_path}/restorations"), &json!({})).await;
+    assert_eq!(restored.status, 200, "{}", restored.text);
+    assert_eq!(agent.get(&path).await.json(), task.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 async fn a_task_of_another_organization_is_not_there() {
     let stage = Stage::new().await;
     let (agent, stranger) = (stage.agent(ALL_SCOPES), stage.stranger());
