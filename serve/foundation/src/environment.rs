@@ -206,7 +206,19 @@ impl<'a> Reader<'a> {
     pub fn private_ca(&mut self) -> Option<PrivateCa> {
         let name = "PRIVATE_CA_FILE";
         let path = self.required(name, "the PEM file of the authority that signs the private hops")?;
-        let pem = self.file(name, Path::new(&path))?;
+        self.authorities(name, &path)
+    }
+
+    /// `EXTRA_CA_FILE`: authorities that are trusted beside the public ones for services outside the platform. None
+    /// where it is not set.
+    pub fn extra_authorities(&mut self) -> Vec<CertificateDer<'static>> {
+        let name = "EXTRA_CA_FILE";
+        let path = self.optional(name);
+        path.and_then(|path| self.authorities(name, &path)).map_or_else(Vec::new, |ca| ca.certificates)
+    }
+
+    fn authorities(&mut self, name: &str, path: &str) -> Option<PrivateCa> {
+        let pem = self.file(name, Path::new(path))?;
         match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Some(PrivateCa { pem, certificates }),
             Ok(_) => {

@@ -12,6 +12,7 @@ pub mod extract;
 mod garbage;
 pub mod health;
 pub mod html;
+pub mod http_client;
 pub mod jobs;
 pub mod migrate;
 pub mod openapi;
