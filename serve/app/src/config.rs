@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foundation::environment::{
     ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, Secret, ValkeyEndpoint,
 };
-use foundation::webhook::seal::KeyRing;
+use foundation::seal::KeyRing;
 use ipnet::IpNet;
 use url::Url;
 

@@ -15,7 +15,7 @@ use foundation::page::cursor::CursorKey;
 use foundation::rate_limit::RateLimiter;
 use foundation::rate_limit::layer::RateLimits;
 use foundation::request::RequestContext;
-use foundation::webhook::seal::KeyRing;
+use foundation::seal::KeyRing;
 use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
@@ -73,7 +73,8 @@ impl App {
         let secret = config.secret_key.expose().as_bytes();
         let queue = Queue::new(Arc::clone(&stores.durable));
         let writes = Writes::new(stores.database.clone(), clock.clone(), randomness.clone(), KEPT_FOR)
-            .waking(queue.clone());
+            .waking(queue.clone())
+            .sealing(Arc::clone(&config.sealing_keys));
         let prefix = Prefix::new(TOKEN_PREFIX).expect("a constant that is a prefix");
         let authentication = Authentication {
             tokens: Authenticator::new(stores.database.clone(), prefix.clone(), clock.clone()),

@@ -8,11 +8,14 @@ use foundation::jobs::{Metrics, Registry, Schedule, Worker};
 use foundation::webhook::client::Client;
 use foundation::webhook::deliver::Deliver;
 use foundation::webhook::event::Dispatch;
+use foundation::write::sweep::Sweeper;
 
 use crate::state::App;
 
 /// How long a change to an audit event can stay unnoticed at most.
 const SEALED_EVERY: Duration = Duration::from_secs(10);
+/// How long answers are kept beyond their time at most.
+const SWEPT_EVERY: Duration = Duration::from_secs(600);
 
 /// A worker with every handler of the application.
 pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
@@ -35,12 +38,13 @@ pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
     let registry = Registry::default()
         .with(dispatch)
         .with(deliver)
-        .with(Sealer::new(database.clone(), Arc::clone(&clock)));
+        .with(Sealer::new(database.clone(), Arc::clone(&clock)))
+        .with(Sweeper::new(database.clone(), Arc::clone(&clock)));
     Worker::new(database, app.queue.clone(), registry, clock, randomness)
         .schedules(schedules())
         .metrics(metrics)
 }
 
 fn schedules() -> Vec<Schedule> {
-    vec![Sealer::schedule(SEALED_EVERY)]
+    vec![Sealer::schedule(SEALED_EVERY), Sweeper::schedule(SWEPT_EVERY)]
 }

@@ -7,6 +7,8 @@ CREATE TABLE idempotency_keys (
     status smallint NOT NULL,
     headers jsonb NOT NULL,
     body bytea NOT NULL,
+    -- The key with which the body is sealed, where it holds a secret.
+    sealed_by text,
     expires_at timestamptz NOT NULL,
     PRIMARY KEY (caller, key)
 );

@@ -21,6 +21,7 @@ pub mod page;
 pub mod problem;
 pub mod rate_limit;
 pub mod request;
+pub mod seal;
 pub mod server;
 pub mod signing;
 pub mod telemetry;

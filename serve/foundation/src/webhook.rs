@@ -9,7 +9,6 @@ pub mod deliver;
 pub mod endpoint;
 pub mod event;
 pub mod resolve;
-pub mod seal;
 pub mod sign;
 
 use deadpool_postgres::GenericClient;

@@ -5,8 +5,10 @@
 //! sends everything that nobody has to wait for, and commits. Semantics of the key: draft-ietf-httpapi-idempotency-key-07,
 //! which has expired; what holds here is said in this module.
 
+mod answer;
 pub mod idempotency;
 mod request;
+pub mod sweep;
 pub mod transaction;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::database::{Database, DatabaseError};
 use crate::jobs::Queue;
 use crate::outbox::{self, NewJob};
 use crate::problem::{Problem, codes};
+use crate::seal::KeyRing;
 use idempotency::{Answer, Found, Key, Keyed};
 use transaction::Transaction;
 
@@ -35,6 +38,7 @@ pub struct Writes {
     randomness: Arc<dyn Randomness>,
     keys_last: Duration,
     queue: Option<Queue>,
+    keys: Option<Arc<KeyRing>>,
 }
 
 /// A write that somebody asks for.
@@ -82,13 +86,20 @@ impl Writes {
         randomness: Arc<dyn Randomness>,
         keys_last: Duration,
     ) -> Self {
-        Self { database, clock, randomness, keys_last, queue: None }
+        Self { database, clock, randomness, keys_last, queue: None, keys: None }
     }
 
     /// Tells the workers of this queue when a write has left jobs.
     #[must_use]
     pub fn waking(mut self, queue: Queue) -> Self {
         self.queue = Some(queue);
+        self
+    }
+
+    /// Seals with these keys what is kept of answers that hold a secret. Without them there are no such answers.
+    #[must_use]
+    pub fn sealing(mut self, keys: Arc<KeyRing>) -> Self {
+        self.keys = Some(keys);
         self
     }
 
@@ -104,7 +115,7 @@ impl Writes {
         let first = values.as_ref().map(|values| (idempotency::LOOK_UP, values.as_slice()));
         let (transaction, row) = Transaction::begin(&self.database, organization, request_id, first).await?;
         if let (Some(keyed), Some(row)) = (&mut keyed, &row) {
-            match keyed.judge(row, now)? {
+            match keyed.judge(row, now, self.keys.as_deref())? {
                 Found::Answered(answer) => return Ok(Begun::Answered(answer.replay())),
                 Found::Expired => keyed.replaces = true,
                 Found::Nothing => {}
@@ -184,7 +195,8 @@ impl Unit {
         }
         if let Some(keyed) = &self.keyed {
             let expires = self.now + self.writes.keys_last;
-            keyed.keep_later(&mut self.transaction, &answer, (self.now, expires));
+            let kept = keyed.kept(&answer, self.writes.keys.as_deref(), &*self.writes.randomness)?;
+            keyed.keep_later(&mut self.transaction, &answer, kept, (self.now, expires));
         }
         match self.transaction.commit().await {
             Ok(()) => {
@@ -196,7 +208,7 @@ impl Unit {
             Err(DatabaseError::Refused(error)) if idempotency::is_taken(&error) => {
                 // Another request with the same key ended between our lookup and our lock. Its answer is there by now.
                 let keyed = self.keyed.ok_or_else(idempotency::in_use)?;
-                keyed.answer_again(&self.writes.database, &self.origin, self.now).await
+                keyed.answer_again(&self.writes, &self.origin, self.now).await
             }
             Err(error) => Err(error.into()),
         }

@@ -14,8 +14,10 @@ use foundation::clock::testing::FixedClock;
 use foundation::database::Database;
 use foundation::migrate::Migration;
 use foundation::problem::{Problem, codes};
+use foundation::seal::KeyRing;
 use foundation::testing::servers::{Server, Servers, wait_until};
 use foundation::write::idempotency::{self, Answer, Key};
+use foundation::write::sweep::Sweeper;
 use foundation::write::{Ask, Begun, Unit, Writes};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -27,12 +29,15 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "audit", sql: audit::MIGRATION },
     Migration { version: 3, name: "idempotency", sql: idempotency::MIGRATION },
 ];
+/// What an answer shows once.
+const SECRET: &str = "hunter2-hunter2";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Real servers, and writes to them.
 struct Stage {
     servers: Servers,
     clock: Arc<FixedClock>,
+    database: Database,
     writes: Writes,
     origin: Origin,
 }
@@ -45,7 +50,9 @@ impl Stage {
         let clock = Arc::new(FixedClock::at(OffsetDateTime::UNIX_EPOCH + 20_000 * DAY));
         let database =
             Database::new(&servers.database_as("app", Server::PgBouncer), &servers.private_ca()).unwrap();
-        let writes = Writes::new(database, Arc::clone(&clock) as _, Arc::new(SystemRandomness), DAY);
+        let writes = Writes::new(database.clone(), Arc::clone(&clock) as _, Arc::new(SystemRandomness), DAY);
+        let keys = KeyRing::parse(&format!("1:{}=", "A".repeat(43))).unwrap();
+        let writes = writes.sealing(Arc::new(keys));
         let origin = Origin {
             actor_kind: "agent",
             actor_id: Some(Uuid::from_u128(7)),
@@ -55,7 +62,7 @@ impl Stage {
             user_agent: Some("test".to_owned()),
             request_id: "request-1".to_owned(),
         };
-        Self { servers, clock, writes, origin }
+        Self { servers, clock, database, writes, origin }
     }
 
     async fn write(&self, key: Option<&str>, payload: &str) -> Got {
@@ -113,6 +120,7 @@ async fn effect(unit: &mut Unit, payload: &str) -> Result<Answer, Problem> {
     match payload {
         "refuse" => Err(Problem::new(&codes::NOT_FOUND).detail("refused")),
         "break" => Err(Problem::new(&codes::INTERNAL)),
+        "secret" => Ok(Answer::json(StatusCode::CREATED, &serde_json::json!({"secret": SECRET}))?.secret()),
         _ => Answer::json(StatusCode::CREATED, &serde_json::json!({"id": id})),
     }
 }
@@ -194,6 +202,47 @@ async fn the_callers_mistakes_are_kept_and_the_servers_are_not() {
     }
     assert_eq!(stage.count("effects"), "0", "a problem undoes the effect");
     assert_eq!(stage.count("audit_events"), "0", "and what was said of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn an_answer_with_a_secret_is_given_again_and_kept_in_the_clear_nowhere() {
+    let stage = Stage::new().await;
+    let first = stage.write(Some("s"), "secret").await;
+    assert!(String::from_utf8_lossy(&first.body).contains(SECRET));
+    let again = stage.write(Some("s"), "secret").await;
+    assert_eq!((again.status, &again.body, again.replayed), (StatusCode::CREATED, &first.body, true));
+    let kept = "encode(body, 'escape') || coalesce(sealed_by, '') || headers::text";
+    let kept = stage.servers.sql(&format!("SELECT {kept} FROM idempotency_keys"), "app");
+    assert!(!kept.contains("hunter2"), "{kept}");
+
+    // Put under another caller's key it does not open.
+    stage.servers.sql("UPDATE idempotency_keys SET key = 'other'", "app");
+    assert_eq!(stage.write(Some("other"), "secret").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    // Nothing is written that could not be kept.
+    let writes =
+        Writes::new(stage.database.clone(), Arc::clone(&stage.clock) as _, Arc::new(SystemRandomness), DAY);
+    let key = key_of("unsealed");
+    let ask = Ask { origin: &stage.origin, route: "POST /effects", payload: b"secret", key: Some(&key) };
+    let Begun::New(mut unit) = writes.begin(ask).await.unwrap() else { panic!("the key is new") };
+    let outcome = effect(&mut unit, "secret").await;
+    assert_eq!(unit.end(outcome).await.unwrap_err().code(), &codes::INTERNAL);
+    assert_eq!(stage.count("effects"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn what_has_expired_is_swept_and_nothing_else() {
+    let stage = Stage::new().await;
+    for number in 0..3 {
+        stage.write(Some(&format!("old{number}")), "note").await;
+    }
+    stage.clock.advance(DAY / 2);
+    stage.write(Some("young"), "note").await;
+    stage.clock.advance(DAY / 2);
+    let sweeper = Sweeper::new(stage.database.clone(), Arc::clone(&stage.clock) as _);
+    assert_eq!(sweeper.sweep().await.unwrap(), 3);
+    assert_eq!(stage.servers.sql("SELECT string_agg(key, ',') FROM idempotency_keys", "app"), "young");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::client::{Answer, Client, SendError};
 use super::event::Event;
-use super::seal::KeyRing;
 use super::{endpoint, enter, sign};
 use crate::clock::{Clock, Randomness, new_id};
 use crate::database::Database;
 use crate::jobs::{Backoff, Failure, Handler, Job, Policy, Queue};
 use crate::outbox;
+use crate::seal::KeyRing;
 
 /// The first attempt and one after each wait.
 pub(super) const ATTEMPTS: i32 = 10;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
-use super::seal::{KeyRing, SealError, Sealed};
 use super::sign::WebhookSecret;
 use crate::clock::{Clock, Randomness, new_id};
+use crate::seal::{KeyRing, SealError, Sealed};
 
 const INSERT: &str = "\
     INSERT INTO webhook_endpoints (id, organization_id, url, description, events) VALUES ($1, $2, $3, $4, $5)";

@@ -3,25 +3,26 @@
 //! A key belongs to its caller, its route and its payload. While the first request runs, others with its key get 409;
 //! afterwards they get its answer again, byte for byte, with `Idempotency-Replayed: true`, until the key expires.
 
+use std::fmt;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use ring::digest::{SHA256, digest};
-use serde::Serialize;
-use serde_json::Value;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
+use super::Writes;
 use super::transaction::{Parameter, Transaction};
 use crate::audit::Origin;
-use crate::database::Database;
-use crate::etag::ETag;
+use crate::clock::Randomness;
 use crate::problem::{Problem, codes};
+use crate::seal::{KeyRing, SealError, Sealed};
+
+pub use super::answer::Answer;
 
 /// The table and its grants.
 pub const MIGRATION: &str = include_str!("../../migrations/idempotency.sql");
@@ -35,15 +36,13 @@ pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 pub const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A longer key is refused.
 pub const LONGEST: usize = 255;
-/// Headers that are kept with an answer; all others are of the occasion.
-const KEPT: [HeaderName; 3] = [CONTENT_TYPE, ETAG, LOCATION];
 
 /// Takes the key's lock until the transaction ends, if nobody has it, and looks up what is kept.
 pub(super) const LOOK_UP: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free, \
-     kept.route, kept.fingerprint, kept.status, kept.headers, kept.body, kept.expires_at \
+     kept.route, kept.fingerprint, kept.status, kept.headers, kept.body, kept.sealed_by, kept.expires_at \
      FROM (SELECT) AS one LEFT JOIN idempotency_keys AS kept ON kept.caller = $1 AND kept.key = $2";
-const KEEP: &str = "INSERT INTO idempotency_keys (caller, key, route, fingerprint, status, headers, body, expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const KEEP: &str = "INSERT INTO idempotency_keys (caller, key, route, fingerprint, status, headers, body, sealed_by, \
+     expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 /// Only what has expired: a live answer is never forgotten, whoever asks.
 const FORGET: &str = "DELETE FROM idempotency_keys WHERE caller = $1 AND key = $2 AND expires_at <= $3";
 
@@ -83,106 +82,6 @@ impl Key {
     }
 }
 
-/// The answer to a write, as it is sent and kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    /// An answer with `value` as JSON.
-    ///
-    /// # Errors
-    /// A problem where the value cannot be JSON, which is the server's mistake.
-    pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, Problem> {
-        let body = serde_json::to_vec(value).map_err(|error| {
-            tracing::error!(%error, "an answer cannot be written as JSON");
-            Problem::new(&codes::INTERNAL)
-        })?;
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Ok(Self { status, headers, body })
-    }
-
-    /// An answer without a body.
-    #[must_use]
-    pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Vec::new() }
-    }
-
-    /// Adds a header. Those of [`CONTENT_TYPE`], [`ETAG`] and [`LOCATION`] are kept with the answer.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
-
-    /// Adds the version of what was written.
-    #[must_use]
-    pub fn tagged(self, tag: &ETag) -> Self {
-        self.header(ETAG, tag.header())
-    }
-
-    /// Adds the path of what was made. One that cannot be a header, which no path of ours is, is left out.
-    #[must_use]
-    pub fn located(self, path: &str) -> Self {
-        match HeaderValue::try_from(path) {
-            Ok(path) => self.header(LOCATION, path),
-            Err(_) => self,
-        }
-    }
-
-    /// Sends a browser on to another page, which it then reads.
-    #[must_use]
-    pub fn see_other(path: &str) -> Self {
-        Self::empty(StatusCode::SEE_OTHER).located(path)
-    }
-
-    pub(super) fn of_problem(problem: Problem) -> Self {
-        let headers =
-            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))]);
-        Self { status: problem.status(), headers, body: problem.document().to_string().into_bytes() }
-    }
-
-    /// The answer, for the first time.
-    pub(super) fn into_response(self) -> Response {
-        let mut response = Response::new(Body::from(self.body));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
-    }
-
-    /// The answer, given again.
-    pub(super) fn replay(self) -> Response {
-        let mut response = self.into_response();
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-        response
-    }
-
-    fn kept_headers(&self) -> Value {
-        let kept = KEPT.iter().filter_map(|name| {
-            let value = self.headers.get(name)?.to_str().ok()?;
-            Some((name.as_str().to_owned(), Value::from(value)))
-        });
-        Value::Object(kept.collect())
-    }
-
-    fn from_row(row: &Row) -> Option<Self> {
-        let kept: Value = row.get("headers");
-        let headers = kept.as_object()?.iter().filter_map(|(name, value)| {
-            let name = KEPT.iter().find(|kept| kept.as_str() == name)?;
-            Some((name.clone(), HeaderValue::from_str(value.as_str()?).ok()?))
-        });
-        let status = u16::try_from(row.get::<_, i16>("status")).ok()?;
-        Some(Self {
-            status: StatusCode::from_u16(status).ok()?,
-            headers: headers.collect(),
-            body: row.get("body"),
-        })
-    }
-}
-
 /// A key with all that it belongs to.
 #[derive(Debug)]
 pub(super) struct Keyed {
@@ -218,7 +117,12 @@ impl Keyed {
     }
 
     /// What the lookup found; a problem where the key may not be used now, or not for this.
-    pub(super) fn judge(&self, row: &Row, now: OffsetDateTime) -> Result<Found, Problem> {
+    pub(super) fn judge(
+        &self,
+        row: &Row,
+        now: OffsetDateTime,
+        keys: Option<&KeyRing>,
+    ) -> Result<Found, Problem> {
         let expires: Option<OffsetDateTime> = row.get("expires_at");
         match expires {
             Some(expires) if expires > now => {
@@ -227,7 +131,8 @@ impl Keyed {
                 if !same {
                     return Err(Problem::new(&codes::IDEMPOTENCY_KEY_REUSED));
                 }
-                Answer::from_row(row).map(Found::Answered).ok_or_else(|| Problem::new(&codes::INTERNAL))
+                let body = self.opened(row, keys)?;
+                Answer::from_row(row, body).map(Found::Answered).ok_or_else(|| Problem::new(&codes::INTERNAL))
             }
             _ if !row.get::<_, bool>("free") => Err(in_use()),
             Some(_) => Ok(Found::Expired),
@@ -238,17 +143,45 @@ impl Keyed {
     /// Looks up what another request has kept for the key meanwhile.
     pub(super) async fn answer_again(
         &self,
-        database: &Database,
+        writes: &Writes,
         origin: &Origin,
         now: OffsetDateTime,
     ) -> Result<Response, Problem> {
         let values = self.lookup();
         let first = Some((LOOK_UP, values.as_slice()));
-        let (_, row) = Transaction::begin(database, origin.organization, &origin.request_id, first).await?;
-        match row.map(|row| self.judge(&row, now)).transpose()? {
+        let (_, row) =
+            Transaction::begin(&writes.database, origin.organization, &origin.request_id, first).await?;
+        match row.map(|row| self.judge(&row, now, writes.keys.as_deref())).transpose()? {
             Some(Found::Answered(answer)) => Ok(answer.replay()),
             _ => Err(in_use()),
         }
+    }
+
+    /// What is kept of the answer's body, and by which key it is sealed.
+    pub(super) fn kept(
+        &self,
+        answer: &Answer,
+        keys: Option<&KeyRing>,
+        randomness: &dyn Randomness,
+    ) -> Result<(Vec<u8>, Option<String>), Problem> {
+        if !answer.is_secret() {
+            return Ok((answer.body().to_vec(), None));
+        }
+        let keys = keys.ok_or_else(|| unusable(&"there are no keys to seal it with"))?;
+        let sealed = keys.seal(answer.body(), self.owner().as_bytes(), randomness);
+        sealed.map(|sealed| (sealed.bytes, Some(sealed.key_id))).map_err(|error| unusable(&error))
+    }
+
+    fn opened(&self, row: &Row, keys: Option<&KeyRing>) -> Result<Vec<u8>, Problem> {
+        let bytes = row.get("body");
+        let Some(key_id) = row.get::<_, Option<String>>("sealed_by") else { return Ok(bytes) };
+        let keys = keys.ok_or_else(|| unusable(&SealError::NoKey))?;
+        keys.open(&Sealed { key_id, bytes }, self.owner().as_bytes()).map_err(|error| unusable(&error))
+    }
+
+    /// What an answer is sealed for: moved to another caller's key it does not open. Neither part has a space.
+    fn owner(&self) -> String {
+        format!("idempotency {} {}", self.caller, self.key)
     }
 
     /// Keeps the answer with the transaction, in place of one that has expired.
@@ -256,6 +189,7 @@ impl Keyed {
         &self,
         transaction: &mut Transaction,
         answer: &Answer,
+        (body, sealed_by): (Vec<u8>, Option<String>),
         (now, expires): (OffsetDateTime, OffsetDateTime),
     ) {
         if self.replaces {
@@ -270,13 +204,20 @@ impl Keyed {
                 Box::new(self.key.clone()),
                 Box::new(self.route.clone()),
                 Box::new(self.fingerprint.clone()),
-                Box::new(i16::try_from(answer.status.as_u16()).unwrap_or(i16::MAX)),
+                Box::new(i16::try_from(answer.status().as_u16()).unwrap_or(i16::MAX)),
                 Box::new(answer.kept_headers()),
-                Box::new(answer.body.clone()),
+                Box::new(body),
+                Box::new(sealed_by),
                 Box::new(expires),
             ],
         );
     }
+}
+
+/// The problem of an answer with a secret that cannot be kept, or be given again.
+fn unusable(error: &dyn fmt::Display) -> Problem {
+    tracing::error!(%error, "an answer that holds a secret cannot be sealed or opened");
+    Problem::new(&codes::INTERNAL)
 }
 
 /// The problem of a key whose first request has not ended.

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use foundation::clock::{Clock, SystemClock, SystemRandomness};
 use foundation::jobs::{Queue, Registry};
+use foundation::seal::KeyRing;
 use foundation::webhook::address::Allowed;
 use foundation::webhook::client::{Client, Limits};
 use foundation::webhook::deliver::Deliver;
 use foundation::webhook::endpoint::{Maker, NewEndpoint};
 use foundation::webhook::event::{Dispatch, Event};
 use foundation::webhook::resolve::Resolve;
-use foundation::webhook::seal::KeyRing;
 use foundation::webhook::sign::signatures;
 use futures_util::future::BoxFuture;
 use serde_json::json;
