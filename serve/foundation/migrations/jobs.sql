@@ -29,6 +29,12 @@ CREATE UNIQUE INDEX jobs_unfinished_key ON jobs (kind, unique_key) WHERE feed_at
 CREATE INDEX jobs_dead ON jobs (dead_at, id) WHERE dead_at IS NOT NULL;
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 
+-- An organization's transaction sees its own jobs and writes no others. Workers act for none, and see all.
+ALTER TABLE jobs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY jobs_of_the_organization ON jobs
+    USING (nullif(current_setting('app.organization', true), '') IS NULL
+           OR organization_id = nullif(current_setting('app.organization', true), '')::uuid);
+
 -- The last moment at which each schedule made its job: the first process to move it on makes the next one.
 CREATE TABLE schedules (
     name text PRIMARY KEY,

@@ -31,6 +31,12 @@ CREATE POLICY tokens_of_the_organization ON tokens
 CREATE POLICY tokens_found_by_the_owner ON tokens FOR SELECT TO CURRENT_USER USING (true);
 CREATE POLICY tokens_used_by_the_owner ON tokens FOR UPDATE TO CURRENT_USER USING (true);
 
+-- Whether tokens of this organization are good for anything now. An application whose organizations can be deleted puts
+-- its own answer in this one's place.
+CREATE FUNCTION organization_is_active(wanted uuid) RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT true $$;
+
 CREATE FUNCTION authenticate_token(presented bytea)
     RETURNS TABLE (
         id uuid, organization_id uuid, agent_id uuid, scopes text[], resources uuid[], addresses text[],
@@ -39,7 +45,7 @@ CREATE FUNCTION authenticate_token(presented bytea)
     LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
         SELECT t.id, t.organization_id, t.agent_id, t.scopes, t.resources, t.addresses, t.expires_at,
-               t.revoked_at IS NOT NULL
+               t.revoked_at IS NOT NULL OR NOT public.organization_is_active(t.organization_id)
         FROM public.tokens t WHERE t.hash = presented
     $$;
 
@@ -51,7 +57,7 @@ CREATE FUNCTION note_tokens_used(used uuid[], at timestamptz)
         WHERE t.id = ANY (used) AND (t.last_used_at IS NULL OR t.last_used_at < at - interval '1 minute')
     $$;
 
-REVOKE ALL ON FUNCTION authenticate_token(bytea), note_tokens_used(uuid[], timestamptz) FROM PUBLIC;
+REVOKE ALL ON FUNCTION organization_is_active(uuid), authenticate_token(bytea), note_tokens_used(uuid[], timestamptz) FROM PUBLIC;
 
 -- grants
 GRANT SELECT, INSERT, DELETE ON tokens TO :serving_role;

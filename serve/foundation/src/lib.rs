@@ -5,6 +5,7 @@ pub mod auth;
 pub mod border;
 pub mod clock;
 pub mod database;
+pub mod download;
 pub mod environment;
 pub mod etag;
 pub mod extract;

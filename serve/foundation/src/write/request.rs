@@ -3,6 +3,7 @@
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::response::Response;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use super::idempotency::{Answer, Key};
 use super::{Ask, Begun, Unit, Writes, key_missing};
@@ -117,7 +118,22 @@ impl Writes {
         request: &WriteRequest,
         effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
     ) -> Result<Response, Problem> {
-        let origin = Origin::of(Some(actor), &request.context);
+        self.perform_within(actor.organization(), actor, request, effect).await
+    }
+
+    /// The same within another organization than the one in which the actor works: one that comes to be by the effect,
+    /// or that the actor joins by it. Nothing else has asked whether the actor may, so the effect does.
+    ///
+    /// # Errors
+    /// As [`Writes::perform`].
+    pub async fn perform_within(
+        &self,
+        organization: Option<Uuid>,
+        actor: &Actor,
+        request: &WriteRequest,
+        effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
+    ) -> Result<Response, Problem> {
+        let origin = Origin { organization, ..Origin::of(Some(actor), &request.context) };
         let ask = Ask {
             origin: &origin,
             route: &request.route,
