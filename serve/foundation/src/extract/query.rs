@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::de::value::MapDeserializer;
 
 use super::place;
@@ -25,17 +25,35 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// Values from `name=value&…`, or what is wrong with which of them.
-pub(super) fn from_pairs<T: DeserializeOwned>(
+/// Values from `name=value&…`, each parameter once, or what is wrong with which of them.
+fn from_pairs<T: DeserializeOwned>(
     encoded: &str,
     place: Place,
     start: impl Fn() -> Problem,
 ) -> Result<T, Problem> {
-    let pairs =
-        decode(encoded).map_err(|(pointer, code, detail)| start().error_in(place, pointer, code, detail))?;
+    let wrong = |(pointer, code, detail)| start().error_in(place, pointer, code, detail);
+    let mut once: Vec<(String, Text)> = Vec::new();
+    for (name, value) in decode(encoded, PARAMETERS).map_err(wrong)? {
+        if once.iter().any(|(known, _)| *known == name) {
+            return Err(wrong((pointer_to(&name), "duplicate-parameter", "This parameter is given twice.")));
+        }
+        once.push((name, Text(value)));
+    }
+    read(once, place, start)
+}
+
+/// The values as what the handler asks for, or what is wrong with which of them.
+pub(super) fn read<T: DeserializeOwned, V>(
+    pairs: Vec<(String, V)>,
+    place: Place,
+    start: impl Fn() -> Problem,
+) -> Result<T, Problem>
+where
+    V: for<'de> IntoDeserializer<'de>,
+{
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let map = MapDeserializer::new(pairs.into_iter().map(|(name, value)| (name, Text(value))));
+    let map = MapDeserializer::new(pairs.into_iter());
     let tracked = serde_path_to_error::Deserializer::new(map, &mut track);
     let value = serde_ignored::deserialize(tracked, |path| unknown.push(place::ignored(&path)));
     match value {
@@ -51,25 +69,28 @@ pub(super) fn from_pairs<T: DeserializeOwned>(
     }
 }
 
-type Wrong = (String, &'static str, &'static str);
+/// Where it is, the stable name of what is wrong, the message.
+pub(super) type Wrong = (String, &'static str, &'static str);
 
-fn decode(encoded: &str) -> Result<Vec<(String, String)>, Wrong> {
+/// Names and values as they come, at most this many.
+pub(super) fn decode(encoded: &str, most: usize) -> Result<Vec<(String, String)>, Wrong> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let name = text(name).map_err(|(code, detail)| (String::new(), code, detail))?;
-        let mut pointer = String::new();
-        place::push(&mut pointer, &name);
-        let value = text(value).map_err(|(code, detail)| (pointer.clone(), code, detail))?;
-        if pairs.iter().any(|(known, _)| *known == name) {
-            return Err((pointer, "duplicate-parameter", "This parameter is given twice."));
-        }
-        if pairs.len() == PARAMETERS {
+        let value = text(value).map_err(|(code, detail)| (pointer_to(&name), code, detail))?;
+        if pairs.len() == most {
             return Err((String::new(), "too-many-parameters", "There are too many parameters."));
         }
         pairs.push((name, value));
     }
     Ok(pairs)
+}
+
+fn pointer_to(name: &str) -> String {
+    let mut pointer = String::new();
+    place::push(&mut pointer, name);
+    pointer
 }
 
 fn text(encoded: &str) -> Result<String, (&'static str, &'static str)> {
@@ -84,9 +105,9 @@ fn text(encoded: &str) -> Result<String, (&'static str, &'static str)> {
 }
 
 /// A value that is a text and becomes a number or a truth value where one is asked for.
-struct Text(String);
+pub(super) struct Text(pub(super) String);
 
-impl<'de> serde::de::IntoDeserializer<'de> for Text {
+impl<'de> IntoDeserializer<'de> for Text {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
