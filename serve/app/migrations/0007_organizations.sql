@@ -1,14 +1,4 @@
--- Organizations, the people in them, and those who are invited. A row is seen by its organization alone.
-CREATE TABLE people (
-    id uuid PRIMARY KEY,
-    -- The issuer's name of the person.
-    subject text NOT NULL UNIQUE,
-    email text,
-    name text NOT NULL DEFAULT '',
-    created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL
-);
-
+-- Organizations, their members, and those who are invited. A row is seen by its organization alone.
 CREATE TABLE organizations (
     id uuid PRIMARY KEY,
     name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 100),
@@ -58,27 +48,10 @@ ALTER TABLE invitations ENABLE ROW LEVEL SECURITY;
 CREATE POLICY invitations_of_the_organization ON invitations
     USING (organization_id = nullif(current_setting('app.organization', true), '')::uuid);
 -- Whose memberships can be seen: the policy of memberships holds within this one.
-ALTER TABLE people ENABLE ROW LEVEL SECURITY;
 CREATE POLICY people_of_the_organization ON people
     USING (EXISTS (SELECT FROM memberships WHERE memberships.person_id = people.id));
 
--- The person with this subject, made or brought up to date: what the issuer says counts.
-CREATE FUNCTION person_signs_in(wanted uuid, issued_subject text, issued_email text, issued_name text, at timestamptz)
-    RETURNS uuid
-    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS $$
-        INSERT INTO public.people AS known (id, subject, email, name, created_at, updated_at)
-        VALUES (wanted, issued_subject, issued_email, coalesce(issued_name, ''), at, at)
-        ON CONFLICT (subject) DO UPDATE SET email = coalesce(excluded.email, known.email),
-            name = CASE WHEN excluded.name = '' THEN known.name ELSE excluded.name END, updated_at = at
-        RETURNING id
-    $$;
-
--- One person's own row, and the organizations that the person belongs to.
-CREATE FUNCTION person_by_id(wanted uuid) RETURNS TABLE (id uuid, email text, name text)
-    LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-    AS $$ SELECT p.id, p.email, p.name FROM public.people p WHERE p.id = wanted $$;
-
+-- The organizations that a person belongs to.
 CREATE FUNCTION organizations_of(person uuid)
     RETURNS TABLE (id uuid, name text, role text, created_at timestamptz, updated_at timestamptz,
                    deleted_at timestamptz, version bigint)
@@ -100,16 +73,13 @@ CREATE FUNCTION invitation_by_hash(presented bytea)
         WHERE i.hash = presented AND o.deleted_at IS NULL
     $$;
 
-REVOKE ALL ON FUNCTION person_signs_in(uuid, text, text, text, timestamptz), person_by_id(uuid),
-    organizations_of(uuid), invitation_by_hash(bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION organizations_of(uuid), invitation_by_hash(bytea) FROM PUBLIC;
 
 -- grants
-GRANT SELECT ON people TO :serving_role;
 GRANT SELECT, INSERT ON organizations TO :serving_role;
 GRANT UPDATE (name, version, updated_at, deleted_at) ON organizations TO :serving_role;
 GRANT SELECT, INSERT, DELETE ON memberships TO :serving_role;
 GRANT UPDATE (role, version, updated_at) ON memberships TO :serving_role;
 GRANT SELECT, INSERT ON invitations TO :serving_role;
 GRANT UPDATE (accepted_at, accepted_by, revoked_at) ON invitations TO :serving_role;
-GRANT EXECUTE ON FUNCTION person_signs_in(uuid, text, text, text, timestamptz), person_by_id(uuid),
-    organizations_of(uuid), invitation_by_hash(bytea) TO :serving_role;
+GRANT EXECUTE ON FUNCTION organizations_of(uuid), invitation_by_hash(bytea) TO :serving_role;

@@ -45,7 +45,7 @@ fn render(site: &str, release: &str, missing: &[&str]) -> String {
          <p>Release <code>{release}</code> is up. Asked just now:</p>\n\
          <table>\n{rows}</table>\n\
          <p class=\"note\">For programs: <a href=\"/readyz\">/readyz</a> says the same, \
-         <code>POST /api/v1/pings</code> writes to all three, and <a href=\"/problems/\">every problem</a> that \
+         <a href=\"/docs\">the API is described</a>, and <a href=\"/problems/\">every problem</a> that \
          an answer can name is explained.</p>\n</main>"
     );
     html::page(&title, STYLE, &main)

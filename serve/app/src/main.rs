@@ -16,7 +16,6 @@ mod home;
 mod limits;
 mod members;
 mod organizations;
-mod pings;
 mod projects;
 mod role;
 mod routes;

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::App;
-use crate::{home, pings, projects, tasks};
+use crate::{home, projects, tasks};
 
 /// What the description says beside the operations.
 #[derive(OpenApi)]
@@ -28,8 +28,7 @@ use crate::{home, pings, projects, tasks};
     ),
     tags(
         (name = "projects", description = "What tasks belong to."),
-        (name = "tasks", description = "What is to be done."),
-        (name = "pings", description = "A ping is written to every store, and read back from every store.")
+        (name = "tasks", description = "What is to be done.")
     )
 )]
 struct Described;
@@ -43,8 +42,6 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::list::list, tasks::create::create))
         .routes(routes!(tasks::show::show, tasks::update::update, tasks::delete::delete))
         .routes(routes!(tasks::restore::restore))
-        .routes(routes!(pings::create))
-        .routes(routes!(pings::show))
 }
 
 /// The description of the operations.

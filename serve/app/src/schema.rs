@@ -7,7 +7,7 @@ use foundation::{audit, outbox, webhook};
 
 /// In order. A migration that has been released is never edited; the next one corrects it.
 pub const MIGRATIONS: &[Migration] = &[
-    Migration { version: 1, name: "pings", sql: include_str!("../migrations/0001_pings.sql") },
+    Migration { version: 1, name: "people", sql: include_str!("../migrations/0001_people.sql") },
     Migration { version: 2, name: "audit", sql: audit::MIGRATION },
     Migration { version: 3, name: "idempotency", sql: idempotency::MIGRATION },
     Migration { version: 4, name: "jobs", sql: outbox::MIGRATION },

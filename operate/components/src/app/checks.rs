@@ -1,12 +1,11 @@
-//! What must be true of the application's container, and that a request reaches every store.
+//! What must be true of the application's container, and that it is reached and reaches what it needs.
 
 use super::{NAME, SLOTS, UID};
 use crate::Context;
 use crate::probing::{about, judge_release, output, refuted};
 use crate::source::Software;
-use crate::valkey::PRESSURE;
 use bastide_platform::{Host, OperatingSystem, Platform, Role};
-use bastide_verify::probe::{Http, HttpAnswer, Reach, Trust};
+use bastide_verify::probe::{Http, Reach, Trust};
 use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
@@ -61,6 +60,13 @@ fn of_host(context: &Context<'_>, host: &Host) -> Vec<Check> {
             "app/speaks-tls",
             "the edge reaches exactly one slot, by TLS with a certificate of the platform's authority",
             speaks_tls,
+        ),
+        about(
+            &subject,
+            place,
+            "app/metrics",
+            "the slot that runs shows its metrics, among them that each of its stores answers",
+            metrics,
         ),
         about(
             &subject,
@@ -220,39 +226,55 @@ async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Fa
     judge_release(&field, (&subject.host, subject.os), Software::Docker, said.trim()).await
 }
 
-/// What people get: written to and read back from all three stores, through everything in between.
+/// What people get: an application that can serve, reached through everything in between.
 fn end_to_end(platform: &Platform) -> Check {
-    let url = format!("{}/api/v1/pings", platform.url());
-    let claim = "a request from the internet is written to PostgreSQL and both Valkeys, and read back";
+    let url = format!("{}/readyz", platform.url());
+    let claim =
+        "a request from the internet reaches an application whose database and both Valkeys answer it";
     Check::new("app/end-to-end", NAME, None, claim, move |field| {
         let url = url.clone();
         async move {
-            let _turn = PRESSURE.lock().await;
-            let mut write = at_front(&field, &url);
-            write.method = "POST".to_owned();
-            let written = field.http(&Vantage::Internet, write).await??;
-            let Some(location) = written.header("location").filter(|_| written.status == 201) else {
-                return refuted(format!("POST {url} was answered {} {}", written.status, written.body));
-            };
-            let read = format!("{}{location}", field.platform.url());
-            let answer = field.http(&Vantage::Internet, at_front(&field, &read)).await??;
-            if in_every_store(&answer) {
-                Ok(format!("POST and GET {location}: {}", answer.body.trim()))
+            let front = SocketAddr::new(field.front.address, 443);
+            let probe = Http::get(&url, field.front.trust.clone()).at(front);
+            let answer = field.http(&Vantage::Internet, probe).await??;
+            if answer.status == 200 {
+                Ok(format!("GET {url}: {}", answer.body.trim()))
             } else {
-                refuted(format!("GET {location} was answered {} {}", answer.status, answer.body))
+                refuted(format!("GET {url} was answered {} {}", answer.status, answer.body))
             }
         }
     })
 }
 
-fn at_front(field: &Field, url: &str) -> Http {
-    let front = &field.front;
-    Http::get(url, front.trust.clone()).at(SocketAddr::new(front.address, 443))
+async fn metrics(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
+    let running = running(&field, &subject).await?;
+    let of = |name: &str| SLOTS.into_iter().find(|(slot, ..)| name == format!("app-{slot}"));
+    let Some((slot, _, port)) = running.first().and_then(|name| of(name)) else {
+        return refuted("no slot runs");
+    };
+    let url = format!("http://{}/metrics", SocketAddr::new(subject.address, port));
+    let probe = Http::get(&url, subject.trust.clone());
+    let answer = field.http(&Vantage::host(&subject.host), probe).await??;
+    if answer.status != 200 {
+        return refuted(format!("GET {url} of {slot} was answered {} {}", answer.status, answer.body));
+    }
+    judge_metrics(&answer.body)
 }
 
-fn in_every_store(answer: &HttpAnswer) -> bool {
-    let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
-    answer.status == 200 && ["database", "durable", "cache"].iter().all(|store| body[*store] == true)
+/// Samples in the text format of Prometheus; the reference application says in some of them whether its stores answer.
+fn judge_metrics(text: &str) -> Result<Evidence, Failure> {
+    let samples = || {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| line.split(" # ").next()?.rsplit_once(' '))
+    };
+    let is_store = |name: &str| name.starts_with("app_ready_check_up{");
+    if let Some((name, value)) = samples().find(|(name, value)| is_store(name) && *value != "1") {
+        return refuted(format!("{name} is {value}"));
+    }
+    match (samples().count(), samples().filter(|(name, _)| is_store(name)).count()) {
+        (0, _) => refuted("there is no sample of a metric"),
+        (all, stores) => Ok(format!("{all} samples, {stores} of them of a store that answers")),
+    }
 }
 
 #[cfg(test)]
@@ -273,6 +295,15 @@ mod tests {
     fn a_confined_container_is_without_complaint() {
         assert_eq!(asked_too_much(&inspected("", ""), true), Vec::<String>::new());
         assert_eq!(has_too_much(STATUS, MOUNTS, true), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_store_that_does_not_answer_is_noticed_in_the_metrics() {
+        let text = "# TYPE app_ready_check_up gauge\napp_ready_check_up{check=\"database\"} 1\n\
+                    app_seconds_bucket{le=\"1\"} 7 # {request_id=\"a\"} 0.5 1795000000.0\n# EOF\n";
+        assert_eq!(judge_metrics(text).ok().as_deref(), Some("2 samples, 1 of them of a store that answers"));
+        assert!(judge_metrics(&text.replace("} 1\n", "} 0\n")).is_err());
+        assert!(judge_metrics("# EOF\n").is_err());
     }
 
     #[test]

@@ -131,16 +131,8 @@ impl Application {
         self.ask(Method::GET, path, &[]).await
     }
 
-    pub async fn post(&self, path: &str) -> Answer {
-        self.ask(Method::POST, path, &[]).await
-    }
-
     pub async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.send(method, path, headers, "").await
-    }
-
-    pub async fn ask_http1(&self, method: Method, path: &str) -> Answer {
-        ask(self.port, &self.ca, "http/1.1", method, path, &[]).await.unwrap()
     }
 
     /// A request with a body.

@@ -243,12 +243,12 @@ impl Servers {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Keeps everybody else out of the table `pings` until released.
-    pub fn lock_pings(&self) -> TableLock {
+    /// Keeps everybody else out of a table until released.
+    pub fn lock(&self, table: &str) -> TableLock {
         let mut child = self.psql("app").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        input.write_all(b"BEGIN; LOCK TABLE pings IN ACCESS EXCLUSIVE MODE;\n\\echo locked\n").unwrap();
+        writeln!(input, "BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;\n\\echo locked").unwrap();
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
         assert_eq!(line.trim(), "locked");
@@ -264,7 +264,7 @@ impl Drop for Servers {
     }
 }
 
-/// A session that holds the table `pings`.
+/// A session that holds a table.
 pub struct TableLock {
     child: Child,
     input: ChildStdin,
