@@ -16,6 +16,7 @@ use bastide_converge::resource::{
 };
 use bastide_platform::{Endpoint, Flow, Host, Platform, Port, Role};
 use bastide_verify::Check;
+use std::time::Duration;
 
 /// Port of the server.
 pub const PORT: u16 = 5432;
@@ -30,7 +31,12 @@ pub const POOLER_ROLE: &str = "pgbouncer";
 /// The query with which PgBouncer asks for the verifier of the user who logs in.
 pub const POOLER_QUERY: &str = "SELECT name, verifier FROM pgbouncer.get_auth($1)";
 
-const NAME: &str = "postgres";
+/// A statement that takes longer is logged.
+pub const SLOW: Duration = Duration::from_secs(1);
+/// The setting that says so.
+pub const SLOW_SETTING: &str = "log_min_duration_statement";
+
+pub(crate) const NAME: &str = "postgres";
 const NEW_CLUSTER: &str = "/etc/postgresql-common/createcluster.d";
 
 /// Name of a role's password among the operator's secrets.
@@ -191,10 +197,11 @@ fn settings(platform: &Platform, host: &Host, version: u16) -> PostgresSettings 
 
     set("shared_preload_libraries", "pg_stat_statements");
     set("track_io_timing", "on");
-    set("log_min_duration_statement", "1000");
+    set(SLOW_SETTING, &SLOW.as_millis().to_string());
     set("log_lock_waits", "on");
     set("log_connections", "on");
-    set("log_line_prefix", "%m [%p] %q%u@%d %h ");
+    // An application that names its transactions by `application_name` finds its request in each line.
+    set("log_line_prefix", "%m [%p] %q%u@%d %h [%a] ");
     values.extend(platform.settings.postgres.extra.iter().cloned());
     PostgresSettings { version, values }
 }
@@ -276,18 +283,16 @@ fn public_schema() -> PostgresObject {
     )
 }
 
-/// What the serving role may do with what the owner will make.
+/// What the serving role may do with a new table says the migration that makes it: some are to be added to alone.
 fn default_privileges() -> PostgresObject {
     object(
         "the serving role's privileges on new tables",
-        "SELECT string_agg(format('%s:%s', d.defaclobjtype, d.defaclacl), ' ' ORDER BY d.defaclobjtype::text) \
+        "SELECT coalesce(string_agg(format('%s:%s', d.defaclobjtype, d.defaclacl), ' ' \
+         ORDER BY d.defaclobjtype::text), 'none') \
          FROM pg_default_acl d WHERE d.defaclrole = 'app_owner'::regrole",
-        "S:{app=rU/app_owner} r:{app=arwd/app_owner}",
+        "none",
         "ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA public REVOKE ALL ON TABLES FROM app;\n\
-         ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA public REVOKE ALL ON SEQUENCES FROM app;\n\
-         ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA public \
-         GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO app;\n\
-         ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO app;",
+         ALTER DEFAULT PRIVILEGES FOR ROLE app_owner IN SCHEMA public REVOKE ALL ON SEQUENCES FROM app;",
     )
 }
 

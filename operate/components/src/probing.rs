@@ -6,6 +6,10 @@ use bastide_verify::probe::{Command, CommandOutcome};
 use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a line may take to be in a log.
+const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// One check a host.
 pub(crate) fn on_every_host(
@@ -77,6 +81,28 @@ pub(crate) async fn output(field: &Field, host: &str, argv: &[&str]) -> Result<S
         return Ok(outcome.stdout);
     }
     refuted(format!("`{}` failed on {host}: {}", argv.join(" "), said(&outcome)))
+}
+
+/// The first line of a log on a host that holds `text`, once it is there.
+pub(crate) async fn logged(field: &Field, host: &str, path: &str, text: &str) -> Result<String, Failure> {
+    let search = ["grep", "--max-count=1", "--fixed-strings", "--regexp", text, path];
+    let deadline = tokio::time::Instant::now() + LOGGED_WITHIN;
+    loop {
+        let outcome = field.command(host, &search).await?;
+        if outcome.succeeded() {
+            return Ok(outcome.stdout.trim().to_owned());
+        }
+        if tokio::time::Instant::now() > deadline {
+            return refuted(format!("`{text}` is not in {path} {} s later", LOGGED_WITHIN.as_secs()));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A text that no log holds yet.
+pub(crate) fn nonce() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("bastide-verify-{}", now.as_nanos())
 }
 
 /// Runs `ssh` on the operator's machine, over a connection of its own, with the operator's configuration.

@@ -130,11 +130,11 @@ pub const SERVICES: &[Breakage] = &[
         "db",
         "cd /etc/postgresql/*/main && cp -p pg_hba.conf /root/kept.hba && sed -i '1i host all all 0.0.0.0/0 trust' \
          pg_hba.conf && su postgres -c \"psql -qc 'SELECT pg_reload_conf()'\" && \
-         su postgres -c \"psql -qd app -c 'REVOKE INSERT ON ALL TABLES IN SCHEMA public FROM app' \
+         su postgres -c \"psql -qd app -c 'REVOKE SELECT ON schema_migrations FROM app' \
          -c 'GRANT CREATE ON SCHEMA public TO app'\"",
         "cd /etc/postgresql/*/main && mv /root/kept.hba pg_hba.conf && su postgres -c \"psql -qc \
-         'SELECT pg_reload_conf()'\" && su postgres -c \"psql -qd app -c 'GRANT INSERT ON ALL TABLES IN SCHEMA \
-         public TO app' -c 'REVOKE CREATE ON SCHEMA public FROM app'\"",
+         'SELECT pg_reload_conf()'\" && su postgres -c \"psql -qd app -c 'GRANT SELECT ON schema_migrations TO app' \
+         -c 'REVOKE CREATE ON SCHEMA public FROM app'\"",
         &[
             ("postgres/lets-in-by-scram-alone", "db"),
             ("postgres/refuses-plaintext", "db"),
@@ -142,6 +142,7 @@ pub const SERVICES: &[Breakage] = &[
             ("postgres/no-trust-no-md5", "db"),
             ("pgbouncer/serving-role-is-confined", "db"),
             ("app/end-to-end", ""),
+            ("app/metrics", "app"),
         ],
     ),
     broken(
@@ -156,6 +157,12 @@ pub const SERVICES: &[Breakage] = &[
             ("pgbouncer/pools-the-application-alone", "db"),
             ("pgbouncer/prepared-statements", "db"),
         ],
+    ),
+    broken(
+        "db",
+        "su postgres -c \"psql -qc 'ALTER SYSTEM SET log_min_duration_statement TO -1' -c 'SELECT pg_reload_conf()'\"",
+        "su postgres -c \"psql -qc 'ALTER SYSTEM RESET log_min_duration_statement' -c 'SELECT pg_reload_conf()'\"",
+        &[("postgres/slow-statements-are-named", "db")],
     ),
     in_the_clear_durable(),
     generous_cache(),

@@ -3,17 +3,13 @@
 use super::{ACCESS_LOG, NAME};
 use crate::Context;
 use crate::cloudflare;
-use crate::probing::{about, judge_release, output, refuted};
+use crate::probing::{about, judge_release, logged, nonce, output, refuted};
 use crate::source::Software;
 use bastide_platform::{OperatingSystem, Platform};
 use bastide_verify::probe::{Http, HttpAnswer, HttpVersion, Refusal, Stage, Tls, TlsVersion, Trust};
 use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-/// How long a line may take to be in the access log.
-const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 
 /// The edge.
 struct Subject {
@@ -201,11 +197,12 @@ async fn http_3(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Fa
 }
 
 async fn access_log(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
-    let nonce = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let path = format!("/livez?bastide-verify={nonce}");
+    let nonce = nonce();
+    let path = format!("/livez?{nonce}");
     let request = at_front(&field, &format!("{}{path}", subject.url), HttpVersion::H1);
     field.http(&Vantage::Internet, request).await??;
-    let line = logged(&field, &subject.host, &nonce.to_string()).await?;
+    let line = logged(&field, &subject.host, ACCESS_LOG, &nonce).await?;
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
     let logged = line["request"]["client_ip"].as_str().unwrap_or_default().to_owned();
     judge_client(&field.platform, &client_addresses(&field, &Vantage::Internet).await?, &logged)
 }
@@ -232,22 +229,6 @@ fn judge_client(platform: &Platform, own: &[IpAddr], logged: &str) -> Result<Evi
         return refuted(format!("the access log says {logged}, the client is {own:?}"));
     }
     Ok(format!("the access log says {logged}"))
-}
-
-/// The line of the access log that holds `nonce`, once it is there.
-async fn logged(field: &Field, host: &str, nonce: &str) -> Result<serde_json::Value, Failure> {
-    let search = ["grep", "--max-count=1", "--fixed-strings", nonce, ACCESS_LOG];
-    let deadline = tokio::time::Instant::now() + LOGGED_WITHIN;
-    loop {
-        let outcome = field.command(host, &search).await?;
-        if let Ok(line) = serde_json::from_str(outcome.stdout.trim()) {
-            return Ok(line);
-        }
-        if tokio::time::Instant::now() > deadline {
-            return refuted(format!("a request is not in {ACCESS_LOG} {} s later", LOGGED_WITHIN.as_secs()));
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {

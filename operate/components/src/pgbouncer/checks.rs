@@ -3,8 +3,10 @@
 use super::{NAME, PORT, RESERVE, SOCKET_DIRECTORY, USER};
 use crate::Context;
 use crate::postgres::login::{Server, let_in, turned_away};
-use crate::postgres::{OWNING_ROLE, POOLER_ROLE, SERVING_ROLE, password_of};
-use crate::probing::{about, judge_release, output, refuted};
+use crate::postgres::{
+    self, OWNING_ROLE, POOLER_ROLE, SERVING_ROLE, SLOW, SLOW_SETTING, password_of, version,
+};
+use crate::probing::{about, judge_release, logged, nonce, output, refuted};
 use crate::secrets::Secret;
 use crate::source::Software;
 use bastide_platform::{Host, OperatingSystem, Role};
@@ -27,6 +29,8 @@ struct Subject {
     app: Vantage,
     /// Server connections that there can be.
     server_connections: u32,
+    /// PostgreSQL's log.
+    log: String,
     serving: Secret,
     owner: Secret,
     pooler: Secret,
@@ -49,12 +53,13 @@ fn of_pooler(context: &Context<'_>, app: &Host, db: &Host) -> Vec<Check> {
         },
         app: Vantage::host(&app.name),
         server_connections: u32::from(context.platform.settings.pgbouncer.pool_size + RESERVE),
+        log: format!("/var/log/postgresql/postgresql-{}-main.log", version(context.platform, db)),
         serving: password(SERVING_ROLE),
         owner: password(OWNING_ROLE),
         pooler: password(POOLER_ROLE),
     });
     let place = (NAME, subject.host.as_str());
-    vec![
+    let mut checks = vec![
         about(
             &subject,
             place,
@@ -97,7 +102,19 @@ fn of_pooler(context: &Context<'_>, app: &Host, db: &Host) -> Vec<Check> {
             "the running PgBouncer is at least the oldest fit version",
             recent,
         ),
-    ]
+    ];
+    // What the platform file says of the log itself, it answers for.
+    let own = &context.platform.settings.postgres.extra;
+    if !own.iter().any(|(name, _)| [SLOW_SETTING, "log_line_prefix"].contains(&name.as_str())) {
+        checks.push(about(
+            &subject,
+            (postgres::NAME, subject.host.as_str()),
+            "postgres/slow-statements-are-named",
+            "a slow statement of the application is logged, with the request that it was made for",
+            slow_statements_are_named,
+        ));
+    }
+    checks
 }
 
 async fn lets_in_by_scram(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
@@ -214,6 +231,31 @@ async fn serving_role_is_confined(field: Arc<Field>, subject: Arc<Subject>) -> R
         }
     }
     Ok(format!("denied: {}", attempts.join(", ")))
+}
+
+/// As the application does it: the name holds for one transaction, on whichever server connection it gets.
+async fn slow_statements_are_named(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
+    let name = nonce();
+    let login = subject
+        .server
+        .login(SERVING_ROLE, &subject.serving)
+        .query("BEGIN")
+        .query(&format!("SELECT set_config('application_name', '{name}', true)"))
+        .query(&format!("SELECT pg_sleep({})", SLOW.as_secs_f64() + 0.1))
+        .query("COMMIT")
+        .query("SHOW application_name");
+    let session = let_in(field.postgres(&subject.app, login).await?, SERVING_ROLE)?;
+    if session.value(4).is_some_and(|left| left.contains(&name)) {
+        return refuted("the name outlives its transaction, and would name other requests");
+    }
+    judge_slow(&logged(&field, &subject.host, &subject.log, &format!("[{name}]")).await?)
+}
+
+fn judge_slow(line: &str) -> Result<Evidence, Failure> {
+    match line.split_once("duration: ") {
+        Some((_, what)) => Ok(format!("with its request: {what}")),
+        None => refuted(format!("the log has no duration: {line}")),
+    }
 }
 
 async fn recent(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
