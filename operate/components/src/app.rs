@@ -4,13 +4,10 @@
 //! Caddy follows. The container that serves never sees the password that migrates.
 
 mod checks;
+mod environment;
 
 use crate::authority::Wanted;
-use crate::postgres::{self, DATABASE, OWNING_ROLE, SERVING_ROLE};
-use crate::valkey::{self, Instance};
-use crate::{Component, ComponentError, Context, Step, pgbouncer};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::{Component, ComponentError, Context, Step};
 use bastide_converge::resource::{
     ContainerImage, Directory, File, Packages, Resource, Slot, Slots, Unit, User,
 };
@@ -23,11 +20,6 @@ pub const SLOTS: [(&str, u16, u16); 2] = [("blue", 8080, 9464), ("green", 8081, 
 pub const UID: u32 = 10_001;
 /// Certificate and passwords of the container that serves.
 pub const DIRECTORY: &str = "/etc/bastide/app";
-
-/// Signs the application's cursors and guards its forms.
-const SECRET_KEY: &str = "app/secret-key";
-/// Seals what the application keeps secret in its database.
-const SEALING_KEY: &str = "app/sealing-key";
 
 const NAME: &str = "app";
 const USER: &str = "bastide-app";
@@ -92,28 +84,18 @@ impl Component for App {
         }
         let mut serving = vec![image.clone()];
         serving.push(context.authority.resource(NAME, &wanted, context.now).map_err(|error| failed(&error))?);
-        serving.push(Resource::new(NAME, authority(context, DIRECTORY)));
-        serving.push(password(context, DIRECTORY, "database", &postgres::password_of(SERVING_ROLE)));
-        serving.push(password(context, DIRECTORY, "secret-key", SECRET_KEY));
-        serving.push(sealing_keys(context));
-        for instance in Instance::BOTH {
-            let secret = instance.password_of(valkey::APP_USER);
-            serving.push(password(context, DIRECTORY, &format!("valkey-{}", instance.name()), &secret));
-        }
-        serving.push(Resource::new(NAME, environment(context, host)?));
+        serving.extend(environment::files(context, host)?);
+        serving.push(Resource::new(NAME, environment::serving(context, host)?));
         serving.extend(SLOTS.map(|(slot, port, metrics)| {
             let content = format!("PORT={port}\nMETRICS_PORT={metrics}\n");
             Resource::new(NAME, File::new(&format!("/etc/bastide/app-{slot}.env"), content))
         }));
         serving.push(Resource::new(NAME, template(context)));
 
-        let migrating = vec![
-            image,
-            Resource::new(NAME, authority(context, MIGRATION_DIRECTORY)),
-            password(context, MIGRATION_DIRECTORY, "database-direct", &postgres::password_of(OWNING_ROLE)),
-            Resource::new(NAME, migration_environment(context, host)?),
-            Resource::new(NAME, migration(context)),
-        ];
+        let mut migrating = vec![image];
+        migrating.extend(environment::migration_files(context));
+        migrating.push(Resource::new(NAME, environment::migrating(context, host)?));
+        migrating.push(Resource::new(NAME, migration(context)));
         let migrate = Unit::running("app-migrate.service").restarted_by(&migrating);
         let slots = Slots {
             template: NAME.to_owned(),
@@ -152,87 +134,6 @@ fn ready(host: &Host, port: u16) -> Vec<String> {
     ["curl", "--silent", "--show-error", "--fail", "--max-time", "5", "--cacert", &authority, &url]
         .map(str::to_owned)
         .into()
-}
-
-/// The authority's certificates, in a directory that containers mount: a mounted file would stay the old one when it is
-/// replaced.
-fn authority(context: &Context<'_>, directory: &str) -> File {
-    File::new(&format!("{directory}/authority.pem"), context.authority.trust_bundle())
-}
-
-fn password(context: &Context<'_>, directory: &str, name: &str, secret: &str) -> Resource {
-    let content = format!("{}\n", context.secrets.password(secret).reveal());
-    let file = File::new(&format!("{directory}/{name}.password"), content).owned_by(USER, USER, 0o400);
-    Resource::new(NAME, file.sensitive())
-}
-
-/// One key, `id:base64 of 32 bytes`, as the application reads them.
-fn sealing_keys(context: &Context<'_>) -> Resource {
-    let key = context.secrets.password(SEALING_KEY);
-    let content = format!("1:{}\n", STANDARD.encode(key.reveal()));
-    let file = File::new(&format!("{DIRECTORY}/sealing-keys"), content).owned_by(USER, USER, 0o400);
-    Resource::new(NAME, file.sensitive())
-}
-
-/// Address of the first host that holds `role`.
-fn first(platform: &Platform, role: Role, host: &Host) -> Result<std::net::Ipv4Addr, ComponentError> {
-    let reason = format!("the application needs a host with the role {role}, and the platform has none");
-    let found = platform.hosts_with(role).next();
-    Ok(found.ok_or_else(|| ComponentError::new(NAME, host, &reason))?.address)
-}
-
-/// What both containers know: a container that serves lets the other one know its role by the URL.
-fn database_url(context: &Context<'_>, host: &Host) -> Result<String, ComponentError> {
-    let db = first(context.platform, Role::Db, host)?;
-    Ok(format!("postgres://{SERVING_ROLE}@{db}:{}/{DATABASE}", pgbouncer::PORT))
-}
-
-/// What the container that serves is told, beside its slot's ports.
-fn environment(context: &Context<'_>, host: &Host) -> Result<File, ComponentError> {
-    let platform = context.platform;
-    let cache = first(platform, Role::Cache, host)?;
-    let edges: Vec<String> = platform.hosts_with(Role::Edge).map(|edge| edge.address.to_string()).collect();
-    let mut lines = vec![
-        format!("BIND_ADDRESS={}", host.address),
-        format!("PUBLIC_URL={}", platform.url()),
-        format!("TRUSTED_PROXIES={}", edges.join(",")),
-        format!("DATABASE_URL={}", database_url(context, host)?),
-        format!("DATABASE_PASSWORD_FILE={DIRECTORY}/database.password"),
-        format!("PRIVATE_CA_FILE={DIRECTORY}/authority.pem"),
-        format!("TLS_CERT_FILE={DIRECTORY}/tls.pem"),
-        format!("TLS_KEY_FILE={DIRECTORY}/tls.key"),
-        format!("SECRET_KEY_FILE={DIRECTORY}/secret-key.password"),
-        format!("SEALING_KEYS_FILE={DIRECTORY}/sealing-keys"),
-    ];
-    for instance in Instance::BOTH {
-        let (name, upper) = (instance.name(), instance.name().to_uppercase());
-        lines.push(format!("VALKEY_{upper}_URL=rediss://{}@{cache}:{}", valkey::APP_USER, instance.port()));
-        lines.push(format!("VALKEY_{upper}_PASSWORD_FILE={DIRECTORY}/valkey-{name}.password"));
-    }
-    // Docker reads everything after `=` up to the end of the line as the value, so a value with a line break has no place.
-    for (name, value) in &platform.settings.app.environment {
-        if value.contains('\n') {
-            let reason = format!(
-                "app.environment.{name} has a line break, which Docker's environment files cannot hold"
-            );
-            return Err(ComponentError::new(NAME, host, &reason));
-        }
-        lines.push(format!("{name}={value}"));
-    }
-    Ok(File::new(ENVIRONMENT, lines.join("\n") + "\n").owned_by("root", "root", 0o600))
-}
-
-fn migration_environment(context: &Context<'_>, host: &Host) -> Result<File, ComponentError> {
-    let db = first(context.platform, Role::Db, host)?;
-    let content = format!(
-        "DATABASE_URL={serving}\n\
-         DATABASE_DIRECT_URL=postgres://{OWNING_ROLE}@{db}:{port}/{DATABASE}\n\
-         DATABASE_DIRECT_PASSWORD_FILE={MIGRATION_DIRECTORY}/database-direct.password\n\
-         PRIVATE_CA_FILE={MIGRATION_DIRECTORY}/authority.pem\n",
-        serving = database_url(context, host)?,
-        port = postgres::PORT,
-    );
-    Ok(File::new(MIGRATION_ENVIRONMENT, content).owned_by("root", "root", 0o600))
 }
 
 /// Options of `docker run` that every container of the image gets.

@@ -31,3 +31,10 @@ pub struct AppImage {
     /// SHA-256 of the archive, hexadecimal.
     pub archive: String,
 }
+
+impl AppImage {
+    /// The name of what is deployed: the reference's tag.
+    pub fn release(&self) -> &str {
+        self.reference.rsplit_once(':').map_or(&*self.reference, |(_, tag)| tag)
+    }
+}

@@ -73,17 +73,25 @@ fn route(edge: Ipv4Addr) -> Vec<Resource> {
     vec![file, Resource::new(NAME, unit), Resource::new(NAME, route)]
 }
 
-/// What may pass through `host`: on the edge, from the private network to [`PORTS`] anywhere.
+/// What may pass through `host`: on the edge, from the private network to [`PORTS`] anywhere, and from the application
+/// to its mail server.
 pub fn forward(platform: &Platform, host: &Host) -> Vec<ForwardRule> {
     if !host.has(Role::Edge) {
         return Vec::new();
     }
-    vec![ForwardRule {
-        from: platform.private_network.to_string(),
+    let rule = |from: String, ports: &[(u16, &str)], comment: &str| ForwardRule {
+        from,
         to: "0.0.0.0/0".to_owned(),
-        ports: Some(PORTS.map(|(port, transport)| (port, transport.to_owned())).to_vec()),
-        comment: "egress of the private network".to_owned(),
-    }]
+        ports: Some(ports.iter().map(|(port, transport)| (*port, (*transport).to_owned())).collect()),
+        comment: comment.to_owned(),
+    };
+    let mut rules = vec![rule(platform.private_network.to_string(), &PORTS, "egress of the private network")];
+    if let Some(mail) = &platform.settings.app.mail {
+        let ports = [(mail.url.port(), "tcp")];
+        let apps = platform.hosts_with(Role::App);
+        rules.extend(apps.map(|app| rule(format!("{}/32", app.address), &ports, "mail of the application")));
+    }
+    rules
 }
 
 /// What leaves `host` with its public address.
@@ -254,7 +262,11 @@ mod tests {
     fn only_the_edge_forwards_and_only_from_the_private_network() {
         let fixture = Fixture::lab();
         let rules = forward(&fixture.platform, fixture.host("edge"));
-        assert_eq!((rules[0].from.as_str(), rules.len()), ("10.0.0.0/24", 1));
+        assert_eq!(
+            (rules[0].from.as_str(), rules.len()),
+            ("10.0.0.0/24", 1),
+            "no mail without a mail server"
+        );
         assert!(forward(&fixture.platform, fixture.host("db")).is_empty());
         assert_eq!(masquerade(&fixture.platform, fixture.host("db")), None);
         let masquerade = masquerade(&fixture.platform, fixture.host("edge")).unwrap();

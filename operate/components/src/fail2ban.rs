@@ -9,7 +9,7 @@ mod checks;
 use crate::caddy::ACCESS_LOG;
 use crate::cloudflare;
 use crate::source::{self, Software};
-use crate::{Component, ComponentError, Context, Step};
+use crate::{Component, ComponentError, Context, Step, secrets};
 use bastide_converge::resource::{Directory, File, Packages, Resource, Unit};
 use bastide_platform::{BanAction, Endpoint, Host, Platform, Role};
 use bastide_verify::Check;
@@ -56,12 +56,9 @@ impl Component for Fail2ban {
             File::new("/etc/fail2ban/jail.d/bastide.conf", jails(platform)),
         ];
         if let Some(path) = &platform.settings.cdn.api_token_file {
-            let path = platform.resolve(path);
-            let token = std::fs::read_to_string(&path).map_err(|error| {
-                let reason = format!("read the token for the CDN's API from {}: {error}", path.display());
-                ComponentError::new(NAME, host, &reason)
-            })?;
-            let token = format!("{}\n", token.trim());
+            let token = secrets::written_by_operator(&platform.resolve(path))
+                .map_err(|error| ComponentError::new(NAME, host, &error))?;
+            let token = format!("{}\n", token.reveal());
             configuration.push(File::new(CDN_TOKEN, token).owned_by("root", "root", 0o400).sensitive());
             configuration.push(File::new(CDN_SCRIPT, CDN_BAN).owned_by("root", "root", 0o755));
             configuration.push(File::new("/etc/fail2ban/action.d/cdn-ban.conf", cdn_action(platform)));

@@ -180,6 +180,25 @@ pub(crate) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, SecretsError>
     Ok(Some(content))
 }
 
+/// The secret in a file that the operator wrote: one line, in a file that nobody else can read.
+///
+/// # Errors
+/// When there is no such file, others can read it, or it holds something else than one line of text.
+pub(crate) fn written_by_operator(path: &Path) -> Result<Secret, SecretsError> {
+    let failed = |reason: &str| SecretsError::new("read a secret", path, reason);
+    let bytes = read_private(path)?.ok_or_else(|| {
+        failed("there is no such file; write the secret into it, and run `chmod 0600` on it")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("it holds something else than text"))?;
+    match text.trim() {
+        "" => Err(failed("it is empty; write the secret into it")),
+        secret if secret.contains(char::is_control) => {
+            Err(failed("it holds more than one line; leave the secret alone in it"))
+        }
+        secret => Ok(Secret::new(secret)),
+    }
+}
+
 /// Writes a file that only its owner can read: whole or not at all.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), SecretsError> {
     let failed = |error: io::Error| SecretsError::new("write a secret", path, error);
@@ -310,6 +329,22 @@ mod tests {
         std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o755)).unwrap();
         let error = Secrets::open(&directory).unwrap_err().to_string();
         assert!(error.contains("chmod 0700"), "{error}");
+    }
+
+    #[test]
+    fn what_the_operator_wrote_is_one_line_that_nobody_else_can_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let read = || super::written_by_operator(&path).map_err(|error| error.to_string());
+        assert!(read().unwrap_err().contains("no such file"));
+        for (content, said) in [("", "empty"), (" \n", "empty"), ("a\nb\n", "more than one line")] {
+            super::replace(&path, content.as_bytes()).unwrap();
+            assert!(read().unwrap_err().contains(said), "{content:?}");
+        }
+        super::replace(&path, b"s3cret words\n").unwrap();
+        assert_eq!(read().unwrap().reveal(), "s3cret words");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        assert!(read().unwrap_err().contains("chmod 0600"));
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub const FILL_USER: &str = "fill";
 /// Held by checks while they fill an instance to the brim, and by those which need it to accept writes.
 pub(crate) static PRESSURE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
+/// Its own keys and channels, and no command that sees or harms anything else.
+const APP_RULES: &str = "~app:* resetchannels &app:* -@all +@read +@write +@connection +@transaction +publish +subscribe \
+     +unsubscribe +psubscribe +punsubscribe +eval +evalsha +script|load +script|exists -@admin -@dangerous -scan \
+     -randomkey -swapdb -move";
+
 const NAME: &str = "valkey";
 const DIRECTORY: &str = "/etc/bastide/valkey";
 
@@ -204,12 +209,7 @@ fn users(context: &Context<'_>, instance: Instance) -> File {
         format!("user {name} on #{hash} {rules}\n")
     };
     let mut content = "user default off resetpass resetkeys resetchannels -@all\n".to_owned();
-    content += &user(
-        APP_USER,
-        "~app:* resetchannels &app:* -@all +@read +@write +@connection +@transaction +publish +subscribe \
-         +unsubscribe +psubscribe +punsubscribe +eval +evalsha +script|load +script|exists \
-         -@admin -@dangerous -scan -randomkey -swapdb -move",
-    );
+    content += &user(APP_USER, APP_RULES);
     content += &user(
         MONITOR_USER,
         "resetkeys resetchannels -@all +ping +info +dbsize +config|get +latency|latest +commandlog|len +acl|whoami \
@@ -279,4 +279,18 @@ WantedBy=multi-user.target
 "
     );
     File::new("/etc/systemd/system/valkey@.service", content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::APP_RULES;
+
+    /// Tests of applications meet a Valkey that allows what the platform's allows.
+    #[test]
+    fn tests_of_applications_have_the_same_rules() {
+        let source = include_str!("../../../serve/foundation/src/testing/servers.rs");
+        let rules = source.split("const APP_RULES: &str = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let words = |text: &str| text.replace('\\', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(rules.map(words).as_deref(), Some(APP_RULES));
+    }
 }

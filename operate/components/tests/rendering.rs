@@ -8,6 +8,7 @@ use bastide_components::{AppImage, Authority, Context, Secrets, Step, resources}
 use bastide_converge::resource::{Content, File, Resource, ResourceId, Spec};
 use bastide_platform::{CdnProvider, Host, Platform};
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 const NOW: i64 = 1_795_000_000;
@@ -23,7 +24,11 @@ fn platform(directory: &Path, replace: &[(&str, &str)]) -> Platform {
     }
     let path = directory.join("platform.toml");
     std::fs::write(directory.join("authority.pem"), PEM).unwrap();
-    std::fs::write(directory.join("token"), "a-token\n").unwrap();
+    for name in ["token", "sign-in", "mail"] {
+        let path = directory.join(name);
+        std::fs::write(&path, format!("the-operators-{name}\n")).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    }
     let mut platform = Platform::parse(&text, &path).unwrap_or_else(|error| panic!("{error}"));
     // A lab makes these itself.
     platform.settings.cdn.origin_pull_authority = Some("authority.pem".into());
@@ -125,10 +130,91 @@ fn files_are_as_they_were_read() {
     }
 }
 
+/// Every service outside that a platform file can name.
+const SERVICES: &str = r#"[app]
+error_tracker = "https://0123456789abcdef@errors.example/1"
+extra_authority = "authority.pem"
+[app.sign_in]
+issuer = "https://login.example"
+client_id = "shop"
+client_secret_file = "sign-in"
+[app.mail]
+url = "smtp://shop@mail.example:2525"
+from = "Shop <no-reply@shop.example>"
+password_file = "mail"
+[lab]
+"#;
+
+#[test]
+fn the_application_is_told_of_services_outside_and_its_mail_gets_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[("[lab]\n", SERVICES)]));
+    let environment = rendered.text("app", "/etc/bastide/app.env");
+    for line in [
+        "OIDC_ISSUER=https://login.example",
+        "OIDC_CLIENT_ID=shop",
+        "OIDC_CLIENT_SECRET_FILE=/etc/bastide/app/sign-in.password",
+        "SMTP_URL=smtp://shop@mail.example:2525",
+        "SMTP_PASSWORD_FILE=/etc/bastide/app/mail.password",
+        "MAIL_FROM=Shop <no-reply@shop.example>",
+        "SENTRY_DSN=https://0123456789abcdef@errors.example/1",
+        "EXTRA_CA_FILE=/etc/bastide/app/extra-authority.pem",
+    ] {
+        assert!(environment.lines().any(|found| found == line), "no {line} in {environment}");
+    }
+    assert_eq!(rendered.text("app", "/etc/bastide/app/extra-authority.pem"), PEM);
+    for name in ["sign-in", "mail"] {
+        let path = format!("/etc/bastide/app/{name}.password");
+        let file = rendered.files("app").find(|file| file.path == path).unwrap();
+        assert!(file.sensitive && file.mode == 0o400 && file.owner == "bastide-app", "{file:?}");
+        assert_eq!(rendered.text("app", &path), format!("the-operators-{name}\n"));
+        let slots = rendered.by_host["app"].iter().find_map(|resource| match &resource.spec {
+            Spec::Slots(slots) => Some(slots),
+            _ => None,
+        });
+        let restarts = slots.unwrap().restart_on.iter().any(|id| id.to_string() == format!("file {path}"));
+        assert!(restarts, "a change of {path} starts no fresh instance");
+    }
+    let forwarded = rendered.by_host["edge"].iter().find_map(|resource| match &resource.spec {
+        Spec::Firewall(firewall) => Some(&firewall.forward),
+        _ => None,
+    });
+    let mail = forwarded.unwrap().last().unwrap();
+    let expected = ("10.0.0.20/32", Some(vec![(2525, "tcp".to_owned())]));
+    assert_eq!((mail.from.as_str(), mail.ports.clone()), expected);
+}
+
+#[test]
+fn what_the_platform_file_names_no_more_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[]));
+    let gone = rendered.by_host["app"].iter().filter_map(|resource| match &resource.spec {
+        Spec::Absent(absent) => Some(absent.path.as_str()),
+        _ => None,
+    });
+    let expected = ["sign-in.password", "mail.password", "extra-authority.pem"];
+    assert_eq!(Vec::from_iter(gone), expected.map(|name| format!("/etc/bastide/app/{name}")));
+}
+
+/// Otherwise a platform file could say one thing and the container hear another.
+#[test]
+fn no_variable_of_the_contract_can_be_set_beside_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[("[lab]\n", SERVICES)]));
+    let files = ["app.env", "app-blue.env", "app-migrate.env"];
+    let text = files.map(|name| rendered.text("app", &format!("/etc/bastide/{name}"))).concat();
+    for name in text.lines().filter_map(|line| line.split('=').next()) {
+        let file =
+            include_str!("../../../platform.toml").to_owned() + &format!("[app.environment]\n{name} = 'x'\n");
+        let error = Platform::parse(&file, "platform.toml").expect_err(name).to_string();
+        assert!(error.contains(&format!("the platform sets {name} itself")), "{error}");
+    }
+}
+
 #[test]
 fn secrets_stand_in_sensitive_files_and_nowhere_else() {
     let directory = tempfile::tempdir().unwrap();
-    let platform = platform(directory.path(), &[]);
+    let platform = platform(directory.path(), &[("[lab]\n", SERVICES)]);
     let rendered = render(directory.path(), &platform);
     let secrets = Secrets::open(&directory.path().join("secrets")).unwrap();
     let names = [
@@ -150,6 +236,7 @@ fn secrets_stand_in_sensitive_files_and_nowhere_else() {
                 let password = secrets.password(name);
                 assert!(!text.contains(password.reveal()), "{} on {host} shows {name}", resource.id());
             }
+            assert!(!text.contains("the-operators-"), "{} on {host} shows a secret", resource.id());
         }
     }
 }
@@ -233,8 +320,8 @@ fn a_token_lets_bans_act_at_the_cdn() {
     platform.settings.cdn.api_token_file = Some("token".into());
     let rendered = render(directory.path(), &platform);
     assert!(rendered.text("edge", "/etc/fail2ban/jail.d/bastide.conf").contains("\n         cdn-ban\n"));
-    assert_eq!(rendered.text("edge", "/etc/bastide/cloudflare.token"), "a-token\n");
-    assert!(!rendered.text("edge", "/etc/fail2ban/action.d/cdn-ban.conf").contains("a-token"));
+    assert_eq!(rendered.text("edge", "/etc/bastide/cloudflare.token"), "the-operators-token\n");
+    assert!(!rendered.text("edge", "/etc/fail2ban/action.d/cdn-ban.conf").contains("the-operators-token"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! with each other. Everything else in the operating wing reads it and nothing writes it.
 
 mod allowed;
+mod app;
 mod flow;
 mod host;
 mod identity;
@@ -16,6 +17,7 @@ mod settings;
 mod version;
 
 pub use allowed::Allowed;
+pub use app::{AppSettings, ContainerNetwork, Mail, ServiceUrl, SignIn};
 pub use flow::{Endpoint, Flow, Port, Transport};
 pub use host::{Host, HostName, OperatingSystem, Role, Ssh, Zone};
 pub use identity::{Broker, Credential, IdentitySettings, Linking, LoginProvider, Provider, TokenKeeper};
@@ -23,9 +25,9 @@ pub use lint::{Finding, Origin, ROWS, Row, Rule, Severity, compatibility_page, l
 pub use parse::{CLOUDFLARE_RANGES, LETS_ENCRYPT, PGBOUNCER_FLOOR};
 pub use problem::{Excerpt, Location, PlatformErrors, Problem};
 pub use settings::{
-    Acme, AppSettings, BanAction, Cdn, CdnProvider, Challenge, ContainerNetwork, Eviction, Fail2banSettings,
-    LabSettings, Operator, Persistence, PgBouncerSettings, PoolMode, PostgresSettings, Settings, SslMode,
-    ValkeyInstance, ValkeySettings,
+    Acme, BanAction, Cdn, CdnProvider, Challenge, Eviction, Fail2banSettings, LabSettings, Operator,
+    Persistence, PgBouncerSettings, PoolMode, PostgresSettings, Settings, SslMode, ValkeyInstance,
+    ValkeySettings,
 };
 pub use version::Version;
 

@@ -1,5 +1,6 @@
 //! Settings of components, as `platform.toml` gives them.
 
+use crate::app::AppSettings;
 use crate::identity::IdentitySettings;
 use crate::version::Version;
 use ipnet::Ipv4Net;
@@ -117,30 +118,6 @@ pub enum BanAction {
     Proxy,
     /// In the edge's firewall, by the packet's source address.
     Firewall,
-}
-
-/// The application's container.
-#[derive(Debug, Clone)]
-pub struct AppSettings {
-    /// Static binary of which `bastide` makes the image; none means the reference application beside `bastide`.
-    pub binary: Option<PathBuf>,
-    /// Plain environment variables, beyond those of the contract.
-    pub environment: Vec<(String, String)>,
-    /// Other directories of the container that are writable memory; `/tmp` always is.
-    pub tmpfs: Vec<String>,
-    /// Whether the container's root file system is read-only.
-    pub read_only: bool,
-    /// How the container is on the network.
-    pub network: ContainerNetwork,
-}
-
-/// How a container is on the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ContainerNetwork {
-    /// It shares the host's network; ufw holds for it as for any process.
-    Host,
-    /// A network of Docker's with published ports, which bypass ufw.
-    Bridge,
 }
 
 /// PostgreSQL's settings.

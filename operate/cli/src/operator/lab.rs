@@ -62,6 +62,9 @@ pub fn complete(platform: &mut Platform, lab: &Lab) -> Result<()> {
     if settings.cdn.provider != CdnProvider::None {
         settings.cdn.ranges = lab.cdn_ranges();
         settings.cdn.origin_pull_authority = Some(lab.origin_pull_authority());
+        // It signs what the CDN shows, which are the public names of this world.
+        let public = || Some(lab.cdn_authority());
+        settings.app.extra_authority = settings.app.extra_authority.take().or_else(public);
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The application's container.
 
 use super::rule::{Origin, Rule, Severity, Spot, spot_if};
-use crate::{Broker, ContainerNetwork, Platform, Role};
+use crate::{Broker, ContainerNetwork, Platform, Role, ServiceUrl};
+use std::net::Ipv4Addr;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -46,6 +47,24 @@ pub(super) const RULES: &[Rule] = &[
                  listings and crash reports.",
         fix: "Put the secret into a file that the application reads, and its path into a variable that ends in _FILE.",
         find: secret_in_environment,
+    },
+    Rule {
+        id: "app-service-inside",
+        origin: Origin::Design,
+        severity: Severity::Error,
+        reason: "The application reaches services outside through the edge, and no flow leads it to another private \
+                 address.",
+        fix: "Name the service by its public name.",
+        find: service_inside,
+    },
+    Rule {
+        id: "app-mail-port",
+        origin: Origin::Design,
+        severity: Severity::Warning,
+        reason: "Port 25 is for mail servers among each other: hosting providers block it, and a login there is often \
+                 not encrypted.",
+        fix: "Use your mail provider's port for submission: 465 with smtps, or 587 with smtp.",
+        find: mail_port,
     },
 ];
 
@@ -105,6 +124,26 @@ fn secret_in_environment(platform: &Platform) -> Vec<Spot> {
             Spot::new(format!("app.environment.{name}"), format!("{name} seems to hold a secret"))
         })
         .collect()
+}
+
+fn service_inside(platform: &Platform) -> Vec<Spot> {
+    let app = &platform.settings.app;
+    let services = [
+        ("app.sign_in.issuer", app.sign_in.as_ref().map(|sign_in| &sign_in.issuer)),
+        ("app.mail.url", app.mail.as_ref().map(|mail| &mail.url)),
+        ("app.error_tracker", app.error_tracker.as_ref()),
+    ];
+    let inside = |url: &ServiceUrl| {
+        let address = url.host().parse::<Ipv4Addr>();
+        address.is_ok_and(|address| address.is_private() || address.is_loopback() || address.is_link_local())
+    };
+    let found = services.into_iter().filter_map(|(key, url)| Some((key, url.filter(|url| inside(url))?)));
+    found.map(|(key, url)| Spot::new(key, format!("{} is no address of the internet", url.host()))).collect()
+}
+
+fn mail_port(platform: &Platform) -> Vec<Spot> {
+    let port = platform.settings.app.mail.as_ref().map(|mail| mail.url.port());
+    spot_if(port == Some(25), "app.mail.url", || "mail goes to port 25".to_owned())
 }
 
 /// Whether the text is a URL with a password.

@@ -19,7 +19,7 @@ const fn case(rule: &'static str, broken: &'static str, fine: &'static str) -> C
     Case { rule, broken, fine }
 }
 
-const CASES: [Case; 43] = [
+const CASES: [Case; 45] = [
     case(
         "cdn-ssl-mode",
         "[cdn]\nprovider = 'cloudflare'\nssl_mode = 'flexible'",
@@ -168,6 +168,16 @@ const CASES: [Case; 43] = [
         "app-secret-in-environment",
         "[app.environment]\nQUEUE = 'amqp://app:hunter2@queue.example/'",
         "[app.environment]\nQUEUE = 'amqp://queue.example/'\nQUEUE_PASSWORD_FILE = '/run/queue'",
+    ),
+    case(
+        "app-service-inside",
+        "[app]\nerror_tracker = 'https://key@10.0.0.50/1'",
+        "[app]\nerror_tracker = 'https://key@192.0.2.50/1'",
+    ),
+    case(
+        "app-mail-port",
+        "[app.mail]\nurl = 'smtp://mail.example:25'\nfrom = 'a@shop.example'",
+        "[app.mail]\nurl = 'smtp://mail.example'\nfrom = 'a@shop.example'",
     ),
     case(
         "identity-shared-client",

@@ -1,11 +1,10 @@
 //! The names of values that come out of a few.
 
 use super::values::Choice;
+use crate::app::ContainerNetwork;
 use crate::host::{OperatingSystem, Role, Zone};
 use crate::identity::{Broker, Linking, TokenKeeper};
-use crate::settings::{
-    BanAction, CdnProvider, Challenge, ContainerNetwork, Eviction, Persistence, PoolMode, SslMode,
-};
+use crate::settings::{BanAction, CdnProvider, Challenge, Eviction, Persistence, PoolMode, SslMode};
 
 macro_rules! choices {
     ($($type:ty { $($name:literal => $value:ident),+ $(,)? })+) => {

@@ -1,5 +1,6 @@
 //! Reading `platform.toml`: strictly, and with every mistake at once.
 
+mod app;
 mod choices;
 mod edge;
 mod flows;
@@ -11,6 +12,7 @@ mod section;
 mod services;
 #[cfg(test)]
 pub(crate) mod tests;
+mod url;
 mod values;
 
 pub use edge::{CLOUDFLARE_RANGES, LETS_ENCRYPT};
@@ -75,7 +77,7 @@ fn platform(root: &Section<'_>, path: &Path) -> Option<Platform> {
         cdn: edge::cdn(root.section("cdn"), in_lab),
         acme: edge::acme(root.section("acme"), in_lab),
         fail2ban: edge::fail2ban(root.section("fail2ban")),
-        app: services::app(root.section("app")),
+        app: app::read(root.section("app")),
         postgres: services::postgres(root.section("postgres")),
         pgbouncer: services::pgbouncer(root.section("pgbouncer")),
         valkey: services::valkey(root.section("valkey")),

@@ -1,79 +1,14 @@
-//! What runs on the private hosts: the application, PostgreSQL, PgBouncer, Valkey.
+//! What runs on the private hosts beside the application: PostgreSQL, PgBouncer, Valkey.
 
 use super::section::{Entry, Section};
 use super::values::{Scalar, Value};
 use crate::settings::{
-    AppSettings, ContainerNetwork, Eviction, Persistence, PgBouncerSettings, PoolMode, PostgresSettings,
-    ValkeyInstance, ValkeySettings,
+    Eviction, Persistence, PgBouncerSettings, PoolMode, PostgresSettings, ValkeyInstance, ValkeySettings,
 };
 use crate::version::Version;
 
 /// PgBouncer that is safe to run: earlier ones let a user of `auth_file` log in as another (CVE-2026-107350).
 pub const PGBOUNCER_FLOOR: Version = Version::new(1, 26, 1);
-
-/// Variables that the platform sets for the application; the file cannot.
-const CONTRACT: [&str; 14] = [
-    "PORT",
-    "METRICS_PORT",
-    "DATABASE_URL",
-    "DATABASE_PASSWORD_FILE",
-    "DATABASE_DIRECT_URL",
-    "DATABASE_DIRECT_PASSWORD_FILE",
-    "VALKEY_DURABLE_URL",
-    "VALKEY_CACHE_URL",
-    "VALKEY_DURABLE_PASSWORD_FILE",
-    "VALKEY_CACHE_PASSWORD_FILE",
-    "OIDC_ISSUER",
-    "OIDC_CLIENT_ID",
-    "OIDC_CLIENT_SECRET_FILE",
-    "PUBLIC_URL",
-];
-
-pub(super) fn app(section: Section<'_>) -> AppSettings {
-    let environment = section.section("environment").entries();
-    let tmpfs = section.entry("tmpfs").and_then(|entry| entry.items()).unwrap_or_default();
-    let app = AppSettings {
-        binary: section.get("binary"),
-        environment: environment.iter().filter_map(variable).collect(),
-        tmpfs: tmpfs.iter().filter_map(directory).collect(),
-        read_only: section.or("read_only", true),
-        network: section.or("network", ContainerNetwork::Host),
-    };
-    section.finish();
-    app
-}
-
-fn variable(entry: &Entry<'_>) -> Option<(String, String)> {
-    let name = entry.key.as_str();
-    let inner = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    if !name.chars().all(inner) || name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
-        let help = "expected upper-case letters, digits and underscores".to_owned();
-        entry.sheet.report(&entry.key_span, format!("\"{name}\" cannot be a variable's name"), help);
-        return None;
-    }
-    if CONTRACT.contains(&name) {
-        let help = "remove it: the contract between platform and application says what it holds".to_owned();
-        entry.sheet.report(&entry.key_span, format!("the platform sets {name} itself"), help);
-        return None;
-    }
-    let value = Scalar::read(entry)?.0;
-    if value.contains(['\n', '\r', '\0']) {
-        entry.reject(format!("{name} has more than one line"), "put it into a file".to_owned());
-        return None;
-    }
-    Some((name.to_owned(), value))
-}
-
-fn directory(entry: &Entry<'_>) -> Option<String> {
-    let text = entry.text("a directory in quotes")?;
-    let plain = text.split('/').skip(1).all(|part| !part.is_empty() && part != ".." && part != ".");
-    if text.starts_with('/') && plain && !text.contains([':', ',', '\n']) {
-        return Some(text.to_owned());
-    }
-    let help = "expected an absolute path in the container, such as \"/var/cache/app\"".to_owned();
-    entry.reject(format!("\"{text}\" cannot be mounted"), help);
-    None
-}
 
 pub(super) fn postgres(section: Section<'_>) -> PostgresSettings {
     let version = section.located::<u16>("version");

@@ -314,6 +314,53 @@ fn a_lab_takes_a_quarter_of_its_network() {
 }
 
 #[test]
+fn the_application_is_told_of_services_outside() {
+    let text = r#"
+[app]
+error_tracker = "https://0123456789abcdef@errors.example/1"
+extra_authority = "authority.pem"
+[app.sign_in]
+issuer = "https://login.example/realm"
+client_id = "shop"
+client_secret_file = "secrets/sign-in"
+[app.mail]
+url = "smtps://shop@mail.example"
+from = "Shop <no-reply@shop.example>"
+password_file = "secrets/mail"
+"#;
+    let app = parse(&format!("{REAL}{text}")).settings.app;
+    let (sign_in, mail) = (app.sign_in.unwrap(), app.mail.unwrap());
+    assert_eq!(
+        (sign_in.issuer.as_str(), sign_in.client_id.as_str()),
+        ("https://login.example/realm", "shop")
+    );
+    assert_eq!((mail.url.host(), mail.url.port()), ("mail.example", 465));
+    assert_eq!(mail.password_file, Some("secrets/mail".into()));
+
+    let sign_in = |rest: &str| wrong_after(&format!("[app.sign_in]\nissuer = \"https://l.example\"\n{rest}"));
+    assert_has(&sign_in("client_id = \"a\"\n"), &["24:1 [app.sign_in] has no `client_secret_file`"]);
+    let secret = sign_in("client_id = \"a\"\nclient_secret_file = \"s\"\nclient_secret = \"s3cret\"\n");
+    assert_has(&secret, &["28:1 unknown key `client_secret`", "did you mean `client_secret_file`?"]);
+    let mail = |url: &str, rest: &str| wrong_after(&format!("[app.mail]\nurl = \"{url}\"\n{rest}\n"));
+    let from = "from = \"a@shop.example\"";
+    assert_has(&mail("smtp://shop@m.example", from), &["24:1 [app.mail] has no `password_file`"]);
+    assert_has(&mail("smtp://m.example", &format!("{from}\npassword_file = \"p\"")), &["nobody whose it is"]);
+    let text = format!("{REAL}[app.mail]\nurl = \"smtp://shop:hunter2@m.example\"\n{from}\n");
+    let password = Platform::parse(&text, "platform.toml").unwrap_err().to_string();
+    assert_has(&password, &["`url` in line 25 holds a password"]);
+    assert!(!password.contains("hunter2"), "{password}");
+    assert_has(&mail("smtp://m.example", "from = \"Shop <shop>\""), &["26:8 mail cannot be from"]);
+    assert_has(
+        &mail("smtp://m.example", "from = \"a@b.example\\nBcc: c@d.example\""),
+        &["mail cannot be from"],
+    );
+    assert_has(
+        &wrong_after("[app]\nerror_tracker = \"https://errors.example/1\"\n"),
+        &["names nobody before an @", "expected such as"],
+    );
+}
+
+#[test]
 fn login_providers_name_files_and_no_secrets() {
     let text = r#"
 [identity]
