@@ -60,10 +60,12 @@ const HOST_PACKAGES: &[&str] = &[
 /// What the world around the hosts runs: a CDN and an ACME authority.
 const WORLD_PACKAGES: &[&str] = &["ca-certificates", "caddy", "curl", "openssl", "pebble"];
 
-/// The servers that the platform runs, and what works with them: tests meet them here, so that nobody's own machine has
-/// to have them.
+/// The servers that the platform runs, what works with them, and the tools that examine them: tests meet them here, so
+/// that nobody's own machine has to have them.
 const SERVERS_PACKAGES: &[&str] = &[
     "ca-certificates",
+    "chromium",
+    "chromium-driver",
     "dbus",
     "docker-cli",
     "docker.io",
@@ -75,6 +77,8 @@ const SERVERS_PACKAGES: &[&str] = &[
     "pgbouncer",
     "postgresql-18",
     "procps",
+    "python3",
+    "python3-venv",
     "ufw",
     "valkey-server",
     "valkey-tools",
