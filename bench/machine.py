@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 
@@ -24,13 +23,5 @@ def load() -> float:
     return round(os.getloadavg()[0], 2)
 
 
-def versions(programs: Path) -> dict:
-    def installed(package: str) -> str:
-        said = subprocess.check_output([programs / "pip", "show", package], text=True, stderr=subprocess.DEVNULL)
-        return next(line.split()[1] for line in said.splitlines() if line.startswith("Version:"))
-
-    return {
-        "ansible-core": installed("ansible-core"),
-        "pyinfra": installed("pyinfra"),
-        "python": platform.python_version(),
-    }
+def python_version() -> str:
+    return platform.python_version()
