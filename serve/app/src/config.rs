@@ -8,6 +8,7 @@ use foundation::environment::{
 };
 use foundation::seal::KeyRing;
 use ipnet::IpNet;
+use rustls_pki_types::CertificateDer;
 use url::Url;
 
 /// What `app serve` needs.
@@ -35,6 +36,23 @@ pub struct ServeConfig {
     pub secret_key: Secret,
     /// Seals secrets at rest; all processes share it.
     pub sealing_keys: Arc<KeyRing>,
+    /// Who knows people; without one nobody can sign in.
+    pub issuer: Option<IssuerConfig>,
+    /// Authorities that are trusted beside the public ones for the issuer and other services.
+    pub extra_authorities: Vec<CertificateDer<'static>>,
+}
+
+/// The OpenID Connect issuer, and who the application is to it.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// The issuer's name, letter for letter as its tokens have it.
+    pub name: String,
+    /// Where its description is.
+    pub discovery: Url,
+    /// The application's name at the issuer.
+    pub client_id: String,
+    /// With which the application proves who it is.
+    pub client_secret: Secret,
 }
 
 /// What `app migrate` needs.
@@ -63,6 +81,8 @@ impl ServeConfig {
         let cache = reader.valkey("VALKEY_CACHE");
         let secret_key = secret_key(&mut reader);
         let sealing_keys = sealing_keys(&mut reader);
+        let issuer = issuer(&mut reader);
+        let extra_authorities = reader.extra_authorities();
         if let (Some(listen), Some(metrics)) = (&listen, metrics)
             && listen.application == metrics
         {
@@ -81,6 +101,8 @@ impl ServeConfig {
                 cache: cache?,
                 secret_key: secret_key?,
                 sealing_keys: sealing_keys?,
+                issuer,
+                extra_authorities,
             })
         })();
         reader.finish(config)
@@ -110,6 +132,49 @@ fn sealing_keys(reader: &mut Reader) -> Option<Arc<KeyRing>> {
             None
         }
     }
+}
+
+/// `OIDC_ISSUER`, `OIDC_CLIENT_ID` and `OIDC_CLIENT_SECRET_FILE`: all of them or none.
+fn issuer(reader: &mut Reader) -> Option<IssuerConfig> {
+    const NAMES: [&str; 3] = ["OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET_FILE"];
+    let (set, unset): (Vec<&str>, Vec<&str>) = NAMES.iter().partition(|name| reader.optional(name).is_some());
+    if set.is_empty() {
+        return None;
+    }
+    for name in unset {
+        reader.problem(format!(
+            "{name}: is not set, but {} is; set all of {}, or none",
+            set[0],
+            NAMES.join(", ")
+        ));
+    }
+    let discovery = reader.optional("OIDC_ISSUER").and_then(|name| {
+        let discovery = discovery(&name);
+        if discovery.is_none() {
+            reader
+                .problem("OIDC_ISSUER: is not an https URL with a host and without query, fragment and user");
+        }
+        Some((name, discovery?))
+    });
+    let client_id = reader.optional("OIDC_CLIENT_ID");
+    let client_secret =
+        reader.optional("OIDC_CLIENT_SECRET_FILE").and_then(|_| reader.secret("OIDC_CLIENT_SECRET_FILE"));
+    let (name, discovery) = discovery?;
+    Some(IssuerConfig { name, discovery, client_id: client_id?, client_secret: client_secret? })
+}
+
+/// Where an issuer describes itself (OpenID Connect Discovery 1.0, section 4).
+fn discovery(issuer: &str) -> Option<Url> {
+    let url = Url::parse(issuer).ok().filter(|url| {
+        let plain = url.query().is_none() && url.fragment().is_none();
+        url.scheme() == "https"
+            && url.has_host()
+            && plain
+            && url.username().is_empty()
+            && url.password().is_none()
+    })?;
+    let base = url.as_str().trim_end_matches('/');
+    Url::parse(&format!("{base}/.well-known/openid-configuration")).ok()
 }
 
 impl MigrateConfig {

@@ -131,3 +131,53 @@ fn incomplete_and_impossible_values_are_refused() {
         assert!(problems_with(name, value).contains(name), "{name}={value} was accepted");
     }
 }
+
+/// The three variables of an issuer, with a file of a secret.
+fn with_issuer(directory: &Path) -> BTreeMap<String, String> {
+    let mut environment = complete(directory);
+    environment.insert("OIDC_ISSUER".to_owned(), "https://id.example.test/realm/".to_owned());
+    environment.insert("OIDC_CLIENT_ID".to_owned(), "app".to_owned());
+    environment
+        .insert("OIDC_CLIENT_SECRET_FILE".to_owned(), directory.join("password").display().to_string());
+    environment
+}
+
+#[test]
+fn an_issuer_is_all_of_its_variables_or_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = with_issuer(directory.path());
+    let config = ServeConfig::read(|name| environment.get(name).cloned()).unwrap();
+    let issuer = config.issuer.unwrap();
+    assert_eq!(issuer.name, "https://id.example.test/realm/");
+    assert_eq!(issuer.discovery.as_str(), "https://id.example.test/realm/.well-known/openid-configuration");
+    assert_eq!((issuer.client_id.as_str(), issuer.client_secret.expose()), ("app", "s3cret"));
+
+    let without = complete(directory.path());
+    assert!(ServeConfig::read(|name| without.get(name).cloned()).unwrap().issuer.is_none());
+    for missing in ["OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET_FILE"] {
+        let mut environment = environment.clone();
+        environment.remove(missing);
+        let listed = problems(&environment);
+        assert_eq!(listed.len(), 1, "{listed:?}");
+        assert!(listed[0].starts_with(missing), "{listed:?}");
+    }
+}
+
+#[test]
+fn an_issuer_is_an_https_url_of_its_own() {
+    for value in [
+        "http://id.example.test",
+        "id.example.test",
+        "https://user:hunter2@id.example.test",
+        "https://id.example.test?a=b",
+        "https://id.example.test#a",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut environment = with_issuer(directory.path());
+        environment.insert("OIDC_ISSUER".to_owned(), value.to_owned());
+        let listed = problems(&environment).join("\n");
+        assert!(listed.starts_with("OIDC_ISSUER: "), "{value}: {listed}");
+        assert!(!listed.contains("hunter2"), "{listed}");
+    }
+    assert!(problems_with("EXTRA_CA_FILE", "/dev/null").contains("EXTRA_CA_FILE"));
+}

@@ -5,6 +5,8 @@ use foundation::auth::csrf;
 use foundation::rate_limit::gcra::Quota;
 use foundation::rate_limit::layer::{Class, Policy};
 
+use crate::sign_in;
+
 const READING: Class = Class {
     address: Policy { name: "read-address", quota: Quota::per_minute(3_000) },
     credential: Policy { name: "read-credential", quota: Quota::per_minute(1_500) },
@@ -25,6 +27,10 @@ const KNOCKING: Class = Class {
 /// The class of a request. Probes, documents and assets have none.
 pub fn class(request: &Request) -> Option<Class> {
     let path = request.uri().path();
+    // The issuer says it once a session, for everybody from one address.
+    if path == sign_in::BACK_CHANNEL {
+        return Some(WRITING);
+    }
     if ["/sign-in", "/sign-out", "/invitations/"].iter().any(|start| path.starts_with(start)) {
         return Some(KNOCKING);
     }

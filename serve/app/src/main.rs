@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod agents;
 mod audit_events;
+mod codes;
 mod config;
 mod events;
 mod health;
@@ -20,6 +21,8 @@ mod projects;
 mod role;
 mod routes;
 mod schema;
+mod sessions;
+mod sign_in;
 mod state;
 mod stores;
 mod tasks;
@@ -32,6 +35,7 @@ use config::{MigrateConfig, ServeConfig};
 use foundation::border::{self, Border};
 use foundation::clock::{SystemClock, SystemRandomness};
 use foundation::environment::{ConfigErrors, Listen};
+use foundation::http_client::{self, HttpClient};
 use foundation::problem::registry::{Registry, RegistryError};
 use foundation::request::{Contexts, Edges};
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
@@ -81,13 +85,13 @@ enum Failure {
     #[error("preparing to hear signals: {0}")]
     Signals(std::io::Error),
     #[error(transparent)]
-    Secret(#[from] foundation::signing::ShortSecret),
-    #[error(transparent)]
     Problems(#[from] RegistryError),
     #[error(transparent)]
     Document(#[from] foundation::openapi::DocumentError),
-    #[error("preparing to deliver webhooks: {0}")]
-    Webhooks(#[from] rustls::Error),
+    #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
+    Services(#[from] rustls::Error),
+    #[error(transparent)]
+    Prepare(#[from] state::PrepareError),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -134,8 +138,9 @@ async fn serve() -> Result<(), Failure> {
         edges: Edges::new(config.trusted_proxies.clone()),
     };
     let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
-    let problems = Registry::new(&[])?;
-    let app = Arc::new(App::new(&config, stores, health, (clock, randomness))?);
+    let problems = Registry::new(codes::ALL)?;
+    let http = http_client(&config)?;
+    let app = Arc::new(App::new(&config, stores, health, http, (clock, randomness))?);
 
     JsonLines::new(Arc::new(SystemClock), Scrubber::new(&[TOKEN_PREFIX]), std::io::stdout()).install()?;
     tracing::info!(
@@ -171,6 +176,12 @@ async fn serve() -> Result<(), Failure> {
 async fn told(mut stopped: tokio::sync::watch::Receiver<bool>) {
     // The sender ends only with the process.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// With what services outside the platform are asked.
+fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
+    let resolver = Arc::new(NameServers::of_system());
+    HttpClient::new(resolver, &config.extra_authorities, http_client::Limits::default())
 }
 
 /// What runs jobs within this process.
@@ -211,6 +222,6 @@ async fn ask_health() -> Result<(), Failure> {
 }
 
 fn print_document() -> Result<(), Failure> {
-    print!("{}", routes::document(&Registry::new(&[])?)?.to_json());
+    print!("{}", routes::document(&Registry::new(codes::ALL)?)?.to_json());
     Ok(())
 }

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::App;
-use crate::{home, projects, tasks};
+use crate::{home, projects, sessions, sign_in, tasks};
 
 /// What the description says beside the operations.
 #[derive(OpenApi)]
@@ -28,7 +28,9 @@ use crate::{home, projects, tasks};
     ),
     tags(
         (name = "projects", description = "What tasks belong to."),
-        (name = "tasks", description = "What is to be done.")
+        (name = "tasks", description = "What is to be done."),
+        (name = "me", description = "Who asks, and where."),
+        (name = "sessions", description = "Where you are signed in."),
     )
 )]
 struct Described;
@@ -42,6 +44,10 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tasks::list::list, tasks::create::create))
         .routes(routes!(tasks::show::show, tasks::update::update, tasks::delete::delete))
         .routes(routes!(tasks::restore::restore))
+        .routes(routes!(sessions::list::list, sessions::revoke_all::revoke_all))
+        .routes(routes!(sessions::revoke::revoke))
+        .routes(routes!(sessions::me::me))
+        .routes(routes!(sessions::enter::enter))
 }
 
 /// The description of the operations.
@@ -62,6 +68,7 @@ pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Rout
     // The outermost last: limits that need no person, who asks, limits of the person.
     let router = Router::from(api())
         .route("/", get(home::show))
+        .merge(sign_in::routes())
         .with_state(app)
         .layer(from_fn_with_state(Arc::clone(&limits), limit_people))
         .layer(from_fn_with_state(authentication, authenticate))
@@ -75,9 +82,10 @@ pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Rout
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codes;
 
     fn current() -> Document {
-        document(&Registry::new(&[]).expect("codes")).expect("a document")
+        document(&Registry::new(codes::ALL).expect("codes")).expect("a document")
     }
 
     #[test]

@@ -10,12 +10,14 @@ use foundation::auth::session::Sessions;
 use foundation::auth::token::Prefix;
 use foundation::clock::{Clock, Randomness};
 use foundation::health::Health;
+use foundation::http_client::HttpClient;
 use foundation::jobs::Queue;
 use foundation::page::cursor::CursorKey;
 use foundation::rate_limit::RateLimiter;
 use foundation::rate_limit::layer::RateLimits;
 use foundation::request::RequestContext;
 use foundation::seal::KeyRing;
+use foundation::signing::ShortSecret;
 use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
@@ -23,6 +25,7 @@ use url::Url;
 use crate::config::ServeConfig;
 use crate::limits;
 use crate::role::Memberships;
+use crate::sign_in::SignIn;
 use crate::stores::Stores;
 
 /// What every token of this product starts with; scanners of leaks know it.
@@ -53,23 +56,37 @@ pub struct App {
     pub sealing: Arc<KeyRing>,
     /// What tokens start with.
     pub prefix: Prefix,
+    /// Lets people sign in, where an issuer is configured.
+    pub sign_in: Option<SignIn>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes secrets and identifiers.
     pub randomness: Arc<dyn Randomness>,
 }
 
+/// Why what requests use cannot be put together; the configuration has refused it before.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A secret is too short.
+    #[error(transparent)]
+    Secret(#[from] ShortSecret),
+    /// The public URL cannot have paths.
+    #[error("preparing to sign people in: {0}; check PUBLIC_URL")]
+    PublicUrl(#[from] url::ParseError),
+}
+
 impl App {
     /// Puts together what requests use; nothing is connected yet.
     ///
     /// # Errors
-    /// A secret that is too short, which the configuration has refused before.
+    /// What the configuration has refused before.
     pub fn new(
         config: &ServeConfig,
         stores: Stores,
         health: Arc<Health>,
+        http: HttpClient,
         (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
-    ) -> Result<Self, foundation::signing::ShortSecret> {
+    ) -> Result<Self, PrepareError> {
         let secret = config.secret_key.expose().as_bytes();
         let queue = Queue::new(Arc::clone(&stores.durable));
         let writes = Writes::new(stores.database.clone(), clock.clone(), randomness.clone(), KEPT_FOR)
@@ -84,6 +101,10 @@ impl App {
             address: client_address,
         };
         let limiter = Arc::new(RateLimiter::new(Arc::clone(&stores.cache), clock.clone()));
+        let sign_in = config.issuer.clone().map(|issuer| {
+            let made_by = (clock.clone(), randomness.clone());
+            SignIn::new(issuer, &config.public_url, http, Arc::clone(&stores.durable), made_by)
+        });
         let limits = RateLimits { limiter, prefix: prefix.clone(), class: limits::class };
         Ok(Self {
             stores,
@@ -97,6 +118,7 @@ impl App {
             queue,
             sealing: Arc::clone(&config.sealing_keys),
             prefix,
+            sign_in: sign_in.transpose()?,
             clock,
             randomness,
         })

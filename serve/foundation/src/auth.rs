@@ -2,6 +2,7 @@
 
 pub mod actor;
 pub mod authenticator;
+pub mod cookie;
 pub mod csrf;
 pub mod delegation;
 pub mod layer;

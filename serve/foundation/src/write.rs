@@ -127,6 +127,19 @@ impl Writes {
     }
 }
 
+impl Writes {
+    /// Begins a write that has no key and could not have one, such as signing in.
+    ///
+    /// # Errors
+    /// The problem of the database.
+    pub async fn begin_without_key(&self, origin: &Origin) -> Result<Box<Unit>, Problem> {
+        match self.begin(Ask { origin, route: "", payload: &[], key: None }).await? {
+            Begun::New(unit) => Ok(unit),
+            Begun::Answered(_) => Err(Problem::new(&codes::INTERNAL)),
+        }
+    }
+}
+
 impl Unit {
     /// The moment of the write.
     #[must_use]
@@ -156,6 +169,22 @@ impl Unit {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// Goes on in another organization: the rest of the write sees it alone, and its audit events are that one's.
+    ///
+    /// # Errors
+    /// The problem of the database.
+    pub async fn enter(&mut self, organization: Option<Uuid>) -> Result<(), Problem> {
+        self.transaction.enter(organization).await?;
+        self.origin.organization = organization;
+        Ok(())
+    }
+
+    /// Goes on in the name of a person who was a stranger when the write began.
+    pub fn act_as(&mut self, person: Uuid) {
+        self.origin.actor_kind = "person";
+        self.origin.actor_id = Some(person);
     }
 
     /// Leaves a job that runs after the effect was committed; it says which request it follows from.

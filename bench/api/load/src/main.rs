@@ -79,10 +79,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let crew = Crew::read(&arguments.crew).map_err(|source| Failure::Crew {
-        path: arguments.crew.display().to_string(),
-        source,
-    })?;
+    let crew = Crew::read(&arguments.crew)
+        .map_err(|source| Failure::Crew { path: arguments.crew.display().to_string(), source })?;
     // One thread: it takes as little as possible of what it measures.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;

@@ -55,7 +55,11 @@ impl Crew {
         let whole = !crew.agents.is_empty()
             && crew.organizations.iter().all(|organization| !organization.tasks.is_empty())
             && crew.agents.iter().all(|agent| agent.organization < crew.organizations.len());
-        if whole { Ok(crew) } else { Err("it has no agents, or agents of organizations without tasks".into()) }
+        if whole {
+            Ok(crew)
+        } else {
+            Err("it has no agents, or agents of organizations without tasks".into())
+        }
     }
 }
 

@@ -104,6 +104,7 @@ pub async fn session(servers: &Servers, person: Uuid, organization: Option<Uuid>
         organization,
         subject: person.to_string(),
         sid: None,
+        id_token: None,
         address: "127.0.0.1".parse().unwrap(),
         user_agent: None,
     };

@@ -33,6 +33,8 @@ pub struct Person {
     pub scopes: Scopes,
     /// By which session.
     pub session: SessionKey,
+    /// By which it is shown.
+    pub session_id: Uuid,
 }
 
 /// A program with a token.
@@ -84,6 +86,17 @@ impl Actor {
         self.organization().ok_or_else(|| {
             Problem::new(&codes::NOT_FOUND).detail("You work in no organization; enter or make one first.")
         })
+    }
+
+    /// The person who asks, where no token may.
+    ///
+    /// # Errors
+    /// A problem `people-only`.
+    pub fn person_or_refuse(&self) -> Result<&Person, Problem> {
+        match self {
+            Self::Person(person) => Ok(person),
+            Self::Agent(_) => Err(Problem::new(&codes::PEOPLE_ONLY)),
+        }
     }
 
     /// The agent's token.
@@ -189,5 +202,6 @@ mod tests {
         assert_eq!(problem.document()["scope"], "tasks:write");
         assert!(actor.require_resource(Uuid::from_u128(1)).is_ok());
         assert_eq!(actor.require_resource(Uuid::from_u128(2)).unwrap_err().code(), &codes::NOT_FOUND);
+        assert_eq!(actor.person_or_refuse().unwrap_err().code(), &codes::PEOPLE_ONLY);
     }
 }

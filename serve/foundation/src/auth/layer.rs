@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::actor::{Actor, Person};
 use super::authenticator::Authenticator;
+use super::cookie;
 use super::csrf::{self, Csrf};
 use super::scope::Scopes;
 use super::session::{self, SessionKey, Sessions};
@@ -94,7 +95,8 @@ impl Authentication {
         let scopes = self.roles.scopes(session.person, session.organization).await?;
         let organization = session.organization.filter(|_| scopes.is_some());
         let scopes = scopes.unwrap_or_default();
-        Ok(Some(Actor::Person(Person { id: session.person, organization, scopes, session: key })))
+        let (id, session_id) = (session.person, session.id);
+        Ok(Some(Actor::Person(Person { id, organization, scopes, session: key, session_id })))
     }
 
     /// Reads a form for its token and gives it back unread. Anything else has the token in its header.
@@ -123,11 +125,7 @@ pub(crate) enum Credential {
 /// The one credential of a request. A cookie that has not the form of one is none: browsers keep old ones.
 pub(crate) fn credential(headers: &HeaderMap) -> Result<Credential, Problem> {
     let ambiguous = || Err(Problem::new(&codes::AMBIGUOUS_CREDENTIALS));
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut sessions = cookies.flat_map(|line| line.split(';')).filter_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        (name == session::COOKIE).then_some(value)
-    });
+    let mut sessions = cookie::values(headers, session::COOKIE);
     let session = (sessions.next(), sessions.next());
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     match (lines.next(), lines.next(), session) {
@@ -155,6 +153,7 @@ fn bearer(line: &HeaderValue) -> Option<&str> {
 mod tests {
     use super::*;
     use axum::http::HeaderName;
+    use axum::http::header::COOKIE;
 
     fn of(pairs: &[(HeaderName, &str)]) -> Result<Credential, u16> {
         let mut headers = HeaderMap::new();

@@ -25,14 +25,20 @@ const IDLE: Duration = Duration::from_secs(12 * 3600);
 const ABSOLUTE: Duration = Duration::from_secs(7 * 86_400);
 /// That a session is used is written once in this long.
 const SEEN: Duration = Duration::from_secs(60);
+/// Sessions of one person; with the next one, the oldest ends.
+const MOST: usize = 100;
 
-// Keeps the session and lists it in each index; what has ended leaves the indexes.
+// Keeps the session and lists it in each index; what has ended leaves the indexes. The first index is the person's.
 const CREATE: &str = "\
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
     for i = 2, #KEYS do \
       redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', ARGV[4]) \
       redis.call('ZADD', KEYS[i], ARGV[5], ARGV[6]) \
       redis.call('PEXPIRE', KEYS[i], ARGV[3]) \
+    end \
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, -ARGV[8] - 1)) do \
+      redis.call('DEL', ARGV[7] .. member) \
+      redis.call('ZREM', KEYS[2], member) \
     end return 1";
 // Ends all sessions that an index lists.
 const REVOKE_ALL: &str = "\
@@ -72,15 +78,24 @@ impl SessionKey {
 }
 
 /// A new session's secret, for its cookie alone.
-pub struct SessionSecret(String);
+pub struct SessionSecret {
+    secret: String,
+    id: Uuid,
+}
 
 impl SessionSecret {
+    /// By which the session is shown and revoked; it is no secret.
+    #[must_use]
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
     /// The header `Set-Cookie` that hands it out.
     #[must_use]
     pub fn set_cookie(&self) -> HeaderValue {
         let text = format!(
             "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={}",
-            self.0,
+            self.secret,
             ABSOLUTE.as_secs()
         );
         HeaderValue::try_from(text).expect("base 64 is allowed in a header")
@@ -112,6 +127,9 @@ pub struct Session {
     pub subject: String,
     /// The issuer's session, if it named one.
     pub sid: Option<String>,
+    /// The issuer's own word on the person: with it, signing out there needs no question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token: Option<String>,
     /// When it began.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -135,6 +153,8 @@ pub struct SignIn {
     pub subject: String,
     /// The issuer's session, if it named one.
     pub sid: Option<String>,
+    /// The issuer's own word on the person.
+    pub id_token: Option<String>,
     /// From where.
     pub address: IpAddr,
     /// By what.
@@ -172,6 +192,7 @@ impl Sessions {
             organization: sign_in.organization,
             subject: sign_in.subject,
             sid: sign_in.sid,
+            id_token: sign_in.id_token,
             created_at: now,
             last_seen: now,
             address: sign_in.address,
@@ -185,12 +206,14 @@ impl Sessions {
         create
             .arg(now.unix_timestamp())
             .arg((now + ABSOLUTE).unix_timestamp())
-            .arg(URL_SAFE_NO_PAD.encode(key.0));
+            .arg(URL_SAFE_NO_PAD.encode(key.0))
+            .arg(SESSION)
+            .arg(MOST);
         self.valkey.ask::<i64>(&create).await?;
         if let Some(previous) = previous {
             self.end(&previous).await?;
         }
-        Ok(SessionSecret(URL_SAFE_NO_PAD.encode(secret)))
+        Ok(SessionSecret { secret: URL_SAFE_NO_PAD.encode(secret), id: session.id })
     }
 
     /// The session of this key if it goes on.
@@ -340,7 +363,7 @@ mod tests {
 
     #[test]
     fn the_cookie_is_for_this_host_and_its_pages_alone() {
-        let cookie = SessionSecret("secret".to_owned()).set_cookie();
+        let cookie = SessionSecret { secret: "secret".to_owned(), id: Uuid::nil() }.set_cookie();
         let cookie = cookie.to_str().unwrap();
         for part in ["__Host-session=secret", "; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
             assert!(cookie.contains(part), "{part}");

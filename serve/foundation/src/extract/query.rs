@@ -3,8 +3,8 @@
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
-use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 
 use super::place;
 use crate::problem::{Place, Problem, codes};

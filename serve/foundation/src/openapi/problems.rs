@@ -84,6 +84,7 @@ pub(super) fn of(shape: &Shape, rules: &Rules) -> Vec<&'static Code> {
             &codes::ADDRESS_NOT_ALLOWED,
         ],
     );
+    also(rules.who == Who::Person, &[&codes::PEOPLE_ONLY]);
     also(rules.who != Who::Anybody && !shape.reads(), &[&codes::CROSS_SITE]);
     also(!rules.scopes.is_empty(), &[&codes::INSUFFICIENT_SCOPE]);
     also(

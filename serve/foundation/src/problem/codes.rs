@@ -28,6 +28,7 @@ pub const ALL: &[&Code] = &[
     &METHOD_NOT_ALLOWED,
     &NOT_FOUND,
     &NOT_READY,
+    &PEOPLE_ONLY,
     &PRECONDITION_FAILED,
     &PRECONDITION_REQUIRED,
     &QUERY_INVALID,
@@ -255,6 +256,14 @@ pub const NOT_READY: Code = Code {
     title: "The server is not ready to serve",
     about: "Only /readyz answers this: something that the server needs does not answer, and the member `missing` \
             names it. The server becomes ready by itself when it answers again.",
+};
+
+/// Only people may do this.
+pub const PEOPLE_ONLY: Code = Code {
+    code: "people-only",
+    status: 403,
+    title: "Only people may do this",
+    about: "This concerns the person who is signed in, and a token is nobody's person. Sign in and do it there.",
 };
 
 /// It was changed meanwhile.

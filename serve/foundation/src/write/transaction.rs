@@ -12,6 +12,8 @@ use crate::database::{Database, DatabaseError, in_time};
 const CONTEXT: &str =
     "SELECT set_config('app.organization', $1, true), set_config('application_name', $2, true)";
 
+const ENTER: &str = "SELECT set_config('app.organization', $1, true)";
+
 /// A value for a statement that is sent later.
 pub type Parameter = Box<dyn ToSql + Sync + Send>;
 
@@ -112,6 +114,12 @@ impl Transaction {
     ) -> Result<Vec<Row>, DatabaseError> {
         let client = self.client();
         in_time(async { client.query(&client.prepare_cached(sql).await?, values).await }).await
+    }
+
+    /// Lets the rest of the transaction see another organization.
+    pub(crate) async fn enter(&self, organization: Option<Uuid>) -> Result<(), DatabaseError> {
+        let organization = organization.map(|id| id.to_string()).unwrap_or_default();
+        self.query(ENTER, &[&organization]).await.map(drop)
     }
 
     /// Sends `sql` with the end of the transaction: nobody waits for what it answers, and if it is refused, nothing of
