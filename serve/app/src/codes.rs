@@ -3,7 +3,62 @@
 use foundation::problem::Code;
 
 /// All of them, in alphabetical order of their names.
-pub const ALL: &[&Code] = &[&LOGOUT_TOKEN_INVALID, &SIGN_IN_EXPIRED, &SIGN_IN_FAILED, &SIGN_IN_UNAVAILABLE];
+pub const ALL: &[&Code] = &[
+    &INVITATION_EXPIRED,
+    &INVITATION_REVOKED,
+    &INVITATION_USED,
+    &LAST_OWNER,
+    &LIMIT_REACHED,
+    &LOGOUT_TOKEN_INVALID,
+    &ROLE_TOO_HIGH,
+    &SIGN_IN_EXPIRED,
+    &SIGN_IN_FAILED,
+    &SIGN_IN_UNAVAILABLE,
+];
+
+/// The invitation was not accepted in time.
+pub const INVITATION_EXPIRED: Code = Code {
+    code: "invitation-expired",
+    status: 410,
+    title: "The invitation has expired",
+    about: "An invitation can be accepted for seven days. Ask whoever invited you for another one.",
+};
+
+/// The invitation was taken back.
+pub const INVITATION_REVOKED: Code = Code {
+    code: "invitation-revoked",
+    status: 410,
+    title: "The invitation was taken back",
+    about: "Somebody of the organization has revoked the invitation, or whoever made it may not invite with this role \
+            any more. Ask the organization for another one.",
+};
+
+/// The invitation was accepted before.
+pub const INVITATION_USED: Code = Code {
+    code: "invitation-used",
+    status: 410,
+    title: "The invitation was accepted before",
+    about: "An invitation makes one person a member, once, and somebody else was that person. If the link was meant for \
+            you alone, tell the organization; ask it for another one.",
+};
+
+/// An organization has an owner.
+pub const LAST_OWNER: Code = Code {
+    code: "last-owner",
+    status: 409,
+    title: "An organization needs an owner",
+    about: "This is the only owner, who can neither leave nor get another role. Make somebody else an owner first, or \
+            delete the organization.",
+};
+
+/// There are as many as there may be.
+pub const LIMIT_REACHED: Code = Code {
+    code: "limit-reached",
+    status: 409,
+    title: "There are as many of these as there may be",
+    about: "The detail says how many there may be. Delete some that nobody needs, or wait where the limit is one in a \
+            time.",
+};
 
 /// The logout token is not to be believed.
 pub const LOGOUT_TOKEN_INVALID: Code = Code {
@@ -13,6 +68,16 @@ pub const LOGOUT_TOKEN_INVALID: Code = Code {
     about: "The issuer says by a logout token whose sessions have ended there (OpenID Connect Back-Channel Logout). This \
             one is not the issuer's, is not for this application, is too old or was used before. Nothing was \
             ended. People sign out with the button of a page.",
+};
+
+/// Nobody gives or takes a role above their own.
+pub const ROLE_TOO_HIGH: Code = Code {
+    code: "role-too-high",
+    status: 403,
+    title: "This is above your own role",
+    about: "Nobody gives a role above their own, or changes somebody who has one. A token gives at most the role of a \
+            member, only one that allows nothing which the token itself does not, and none if it is restricted to \
+            certain resources.",
 };
 
 /// The sign-in took too long, or was ended before.

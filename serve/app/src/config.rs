@@ -11,6 +11,8 @@ use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
 use url::Url;
 
+use crate::mail;
+
 /// What `app serve` needs.
 #[derive(Clone, Debug)]
 pub struct ServeConfig {
@@ -36,6 +38,8 @@ pub struct ServeConfig {
     pub secret_key: Secret,
     /// Seals secrets at rest; all processes share it.
     pub sealing_keys: Arc<KeyRing>,
+    /// Where mail is handed in; without it, none is sent.
+    pub mail: Option<mail::Settings>,
     /// Who knows people; without one nobody can sign in.
     pub issuer: Option<IssuerConfig>,
     /// Authorities that are trusted beside the public ones for the issuer and other services.
@@ -83,6 +87,7 @@ impl ServeConfig {
         let sealing_keys = sealing_keys(&mut reader);
         let issuer = issuer(&mut reader);
         let extra_authorities = reader.extra_authorities();
+        let mail = mail::Settings::read(&mut reader, &extra_authorities);
         if let (Some(listen), Some(metrics)) = (&listen, metrics)
             && listen.application == metrics
         {
@@ -103,6 +108,7 @@ impl ServeConfig {
                 sealing_keys: sealing_keys?,
                 issuer,
                 extra_authorities,
+                mail,
             })
         })();
         reader.finish(config)

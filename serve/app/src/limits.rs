@@ -31,7 +31,10 @@ pub fn class(request: &Request) -> Option<Class> {
     if path == sign_in::BACK_CHANNEL {
         return Some(WRITING);
     }
-    if ["/sign-in", "/sign-out", "/invitations/"].iter().any(|start| path.starts_with(start)) {
+    if ["/sign-in", "/sign-out", "/invitations/", "/api/v1/memberships"]
+        .iter()
+        .any(|start| path.starts_with(start))
+    {
         return Some(KNOCKING);
     }
     Some(if csrf::is_unsafe(request.method()) { WRITING } else { READING })

@@ -14,7 +14,9 @@ mod config;
 mod events;
 mod health;
 mod home;
+mod invitations;
 mod limits;
+mod mail;
 mod members;
 mod organizations;
 mod projects;
@@ -42,6 +44,7 @@ use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
 use foundation::webhook::client::{Client, Limits};
 use foundation::webhook::resolve::NameServers;
 use foundation::{migrate, server, tls};
+use mail::Mailer;
 use state::{App, TOKEN_PREFIX};
 use stores::Stores;
 
@@ -92,6 +95,8 @@ enum Failure {
     Services(#[from] rustls::Error),
     #[error(transparent)]
     Prepare(#[from] state::PrepareError),
+    #[error("preparing to send mail: {0}; is every certificate in EXTRA_CA_FILE an authority's?")]
+    Mail(#[from] lettre::transport::smtp::Error),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -139,14 +144,18 @@ async fn serve() -> Result<(), Failure> {
     };
     let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
     let problems = Registry::new(codes::ALL)?;
+    let mailer =
+        config.mail.clone().map(|settings| Mailer::new(settings, Arc::new(NameServers::of_system())));
+    let mailer = mailer.transpose()?.map(Arc::new);
     let http = http_client(&config)?;
-    let app = Arc::new(App::new(&config, stores, health, http, (clock, randomness))?);
+    let app = Arc::new(App::new(&config, stores, health, http, mailer, (clock, randomness))?);
 
     JsonLines::new(Arc::new(SystemClock), Scrubber::new(&[TOKEN_PREFIX]), std::io::stdout()).install()?;
     tracing::info!(
         address = %config.listen.application,
         metrics = %config.metrics,
         tls = tls.is_some(),
+        mail = app.mail.is_some(),
         release = app.release,
         "serving"
     );

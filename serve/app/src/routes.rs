@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::App;
-use crate::{home, projects, sessions, sign_in, tasks};
+use crate::{home, invitations, members, organizations, projects, sessions, sign_in, tasks};
 
 /// What the description says beside the operations.
 #[derive(OpenApi)]
@@ -27,6 +27,8 @@ use crate::{home, projects, sessions, sign_in, tasks};
         description = "Projects and tasks of organizations, for people and agents."
     ),
     tags(
+        (name = "organizations", description = "To each belongs everything else, and sees nothing of the others."),
+        (name = "members", description = "The people of an organization, and those who are invited."),
         (name = "projects", description = "What tasks belong to."),
         (name = "tasks", description = "What is to be done."),
         (name = "me", description = "Who asks, and where."),
@@ -38,6 +40,19 @@ struct Described;
 /// The operations for programs, each with its description.
 fn api() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::with_openapi(Described::openapi())
+        .routes(routes!(organizations::list::list, organizations::create::create))
+        .routes(routes!(
+            organizations::show::show,
+            organizations::update::update,
+            organizations::delete::delete
+        ))
+        .routes(routes!(organizations::restore::restore))
+        .routes(routes!(organizations::export::export))
+        .routes(routes!(members::list::list))
+        .routes(routes!(members::show::show, members::update::update, members::delete::delete))
+        .routes(routes!(invitations::list::list, invitations::create::create))
+        .routes(routes!(invitations::show::show, invitations::delete::delete))
+        .routes(routes!(invitations::accept::accept))
         .routes(routes!(projects::list::list, projects::create::create))
         .routes(routes!(projects::show::show, projects::update::update, projects::delete::delete))
         .routes(routes!(projects::restore::restore))

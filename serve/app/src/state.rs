@@ -24,6 +24,7 @@ use url::Url;
 
 use crate::config::ServeConfig;
 use crate::limits;
+use crate::mail::Mailer;
 use crate::role::Memberships;
 use crate::sign_in::SignIn;
 use crate::stores::Stores;
@@ -54,6 +55,8 @@ pub struct App {
     pub queue: Queue,
     /// Seals secrets at rest.
     pub sealing: Arc<KeyRing>,
+    /// Sends mail, where a mail server is configured.
+    pub mail: Option<Arc<Mailer>>,
     /// What tokens start with.
     pub prefix: Prefix,
     /// Lets people sign in, where an issuer is configured.
@@ -85,6 +88,7 @@ impl App {
         stores: Stores,
         health: Arc<Health>,
         http: HttpClient,
+        mail: Option<Arc<Mailer>>,
         (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
     ) -> Result<Self, PrepareError> {
         let secret = config.secret_key.expose().as_bytes();
@@ -117,6 +121,7 @@ impl App {
             limits: Arc::new(limits),
             queue,
             sealing: Arc::clone(&config.sealing_keys),
+            mail,
             prefix,
             sign_in: sign_in.transpose()?,
             clock,

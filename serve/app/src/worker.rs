@@ -10,6 +10,8 @@ use foundation::webhook::deliver::Deliver;
 use foundation::webhook::event::Dispatch;
 use foundation::write::sweep::Sweeper;
 
+use crate::invitations::mail::SendInvitation;
+use crate::organizations::purge::Purge;
 use crate::state::App;
 
 /// How long a change to an audit event can stay unnoticed at most.
@@ -39,12 +41,14 @@ pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
         .with(dispatch)
         .with(deliver)
         .with(Sealer::new(database.clone(), Arc::clone(&clock)))
-        .with(Sweeper::new(database.clone(), Arc::clone(&clock)));
+        .with(Sweeper::new(database.clone(), Arc::clone(&clock)))
+        .with(SendInvitation::new(app))
+        .with(Purge::new(database.clone()));
     Worker::new(database, app.queue.clone(), registry, clock, randomness)
         .schedules(schedules())
         .metrics(metrics)
 }
 
 fn schedules() -> Vec<Schedule> {
-    vec![Sealer::schedule(SEALED_EVERY), Sweeper::schedule(SWEPT_EVERY)]
+    vec![Sealer::schedule(SEALED_EVERY), Sweeper::schedule(SWEPT_EVERY), Purge::schedule()]
 }

@@ -154,7 +154,7 @@ impl<'a> Search<'a> {
         for (name, property) in members(schema, "properties") {
             let place = format!("{name} of {place}");
             let described = resolve(self.document, property).is_some_and(|found| says(found, "description"));
-            self.demand(described || says(property, "description"), &place, "a description");
+            self.demand(described || says_or_its_part(property), &place, "a description");
             self.schema(&place, property);
         }
         if let Some(items) = schema.get("items") {
@@ -179,6 +179,12 @@ impl<'a> Search<'a> {
             _ => {}
         }
     }
+}
+
+/// Of what may be null, the part that is not has the description.
+fn says_or_its_part(property: &Value) -> bool {
+    let parts = property.get("oneOf").and_then(Value::as_array);
+    says(property, "description") || parts.into_iter().flatten().any(|part| says(part, "description"))
 }
 
 fn says(value: &Value, member: &str) -> bool {

@@ -1,0 +1,202 @@
+//! Mail: sent to the one server that the configuration names, over TLS, by jobs and never within a request.
+
+mod address;
+mod settings;
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foundation::webhook::resolve::Resolve;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::{self, AsyncSmtpTransportBuilder};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub use address::Email;
+pub use settings::Settings;
+
+/// From the server's name to its last word.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Of a server's addresses so many are tried.
+const MOST_ADDRESSES: usize = 4;
+/// Permanent refusals that are about us and our password, and end when the configuration is right (RFC 4954).
+const OF_THE_LOGIN: [u16; 3] = [530, 534, 535];
+
+/// A letter to one person.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// Names it: the same letter, sent again, is known by it.
+    pub id: Uuid,
+    /// When it was written.
+    pub at: OffsetDateTime,
+    /// To whom.
+    pub to: Email,
+    /// What it is about, in one line.
+    pub subject: String,
+    /// What it says, as plain text.
+    pub text: String,
+    /// What it says, as HTML.
+    pub html: String,
+}
+
+/// Why a letter was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// The letter cannot be written as a message.
+    #[error("writing the message: {0}")]
+    Message(#[from] lettre::error::Error),
+    /// The server's name has no address.
+    #[error("finding the mail server {name}: {source}")]
+    NoAddress {
+        /// The name.
+        name: String,
+        /// What the name servers said.
+        source: io::Error,
+    },
+    /// The server refused, or the exchange broke.
+    #[error("speaking to the mail server {name}: {source}")]
+    Smtp {
+        /// The server's name.
+        name: String,
+        /// What went wrong.
+        source: smtp::Error,
+    },
+    /// It took too long.
+    #[error("the mail server {name} did not take the message within {} s", LIMIT.as_secs())]
+    Late {
+        /// The server's name.
+        name: String,
+    },
+}
+
+impl MailError {
+    /// Whether the server will refuse this letter however often it is sent.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Message(_) => true,
+            Self::Smtp { source, .. } => {
+                let code = source.status().map(u16::from);
+                source.is_permanent() && !code.is_some_and(|code| OF_THE_LOGIN.contains(&code))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Sends mail.
+#[derive(Clone)]
+pub struct Mailer {
+    settings: Settings,
+    tls: Tls,
+    resolver: Arc<dyn Resolve>,
+}
+
+impl fmt::Debug for Mailer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Mailer").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Mailer {
+    /// Trusts the public authorities and those of the settings.
+    ///
+    /// # Errors
+    /// One of those is no authority.
+    pub fn new(settings: Settings, resolver: Arc<dyn Resolve>) -> Result<Self, smtp::Error> {
+        let mut parameters = TlsParameters::builder(settings.host.clone());
+        for authority in &settings.authorities {
+            parameters = parameters.add_root_certificate(Certificate::from_der(authority.to_vec())?);
+        }
+        let parameters = parameters.build()?;
+        let tls = if settings.wrapped { Tls::Wrapper(parameters) } else { Tls::Required(parameters) };
+        Ok(Self { settings, tls, resolver })
+    }
+
+    /// Sends a letter; the server has taken it when this returns.
+    ///
+    /// # Errors
+    /// Every variant of [`MailError`].
+    pub async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        let message = self.message(mail)?;
+        let late = |_| MailError::Late { name: self.settings.host.clone() };
+        tokio::time::timeout(LIMIT, self.hand_over(message)).await.map_err(late)?
+    }
+
+    /// The message. Its headers are encoded, so that no text can end one and begin another.
+    fn message(&self, mail: &Mail) -> Result<Message, lettre::error::Error> {
+        let from = &self.settings.from;
+        let mut message = Message::builder()
+            .from(from.clone())
+            .to(Mailbox::new(None, mail.to.address().clone()))
+            .subject(one_line(&mail.subject))
+            .date(mail.at.into())
+            .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
+            .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))?;
+        // Who is away does not answer a program (RFC 3834).
+        let name = HeaderName::new_from_ascii_str("Auto-Submitted");
+        message.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".to_owned()));
+        Ok(message)
+    }
+
+    async fn hand_over(&self, message: Message) -> Result<(), MailError> {
+        let host = &self.settings.host;
+        let mut broken = None;
+        for address in self.addresses().await?.into_iter().take(MOST_ADDRESSES) {
+            match self.transport(address).send(message.clone()).await {
+                Ok(_) => return Ok(()),
+                // Whoever answers at one address speaks for the others.
+                Err(source) if source.status().is_some() => {
+                    return Err(MailError::Smtp { name: host.clone(), source });
+                }
+                Err(source) => broken = Some(source),
+            }
+        }
+        Err(match broken {
+            Some(source) => MailError::Smtp { name: host.clone(), source },
+            None => MailError::NoAddress {
+                name: host.clone(),
+                source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+            },
+        })
+    }
+
+    async fn addresses(&self) -> Result<Vec<IpAddr>, MailError> {
+        let host = &self.settings.host;
+        if let Ok(address) = host.parse() {
+            return Ok(vec![address]);
+        }
+        let found = self.resolver.resolve(host).await;
+        found.map_err(|source| MailError::NoAddress { name: host.clone(), source })
+    }
+
+    /// Connects to the address, and expects the certificate of the name.
+    fn transport(&self, address: IpAddr) -> AsyncSmtpTransport<Tokio1Executor> {
+        let builder: AsyncSmtpTransportBuilder =
+            AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.to_string());
+        let builder = builder
+            .port(self.settings.port)
+            .tls(self.tls.clone())
+            .hello_name(ClientId::Domain(self.settings.from.email.domain().to_owned()));
+        let login = self.settings.login.as_ref();
+        let builder = match login {
+            Some((user, password)) => {
+                builder.credentials(Credentials::new(user.clone(), password.expose().to_owned()))
+            }
+            None => builder,
+        };
+        builder.build()
+    }
+}
+
+/// Without control characters: names come from people.
+fn one_line(text: &str) -> String {
+    text.chars().map(|each| if each.is_control() { ' ' } else { each }).collect()
+}
