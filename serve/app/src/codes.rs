@@ -8,8 +8,8 @@ pub const ALL: &[&Code] = &[
     &INVITATION_REVOKED,
     &INVITATION_USED,
     &LAST_OWNER,
-    &LIMIT_REACHED,
     &LOGOUT_TOKEN_INVALID,
+    &QUOTA_REACHED,
     &ROLE_TOO_HIGH,
     &SIGN_IN_EXPIRED,
     &SIGN_IN_FAILED,
@@ -51,15 +51,6 @@ pub const LAST_OWNER: Code = Code {
             delete the organization.",
 };
 
-/// There are as many as there may be.
-pub const LIMIT_REACHED: Code = Code {
-    code: "limit-reached",
-    status: 409,
-    title: "There are as many of these as there may be",
-    about: "The detail says how many there may be. Delete some that nobody needs, or wait where the limit is one in a \
-            time.",
-};
-
 /// The logout token is not to be believed.
 pub const LOGOUT_TOKEN_INVALID: Code = Code {
     code: "logout-token-invalid",
@@ -68,6 +59,14 @@ pub const LOGOUT_TOKEN_INVALID: Code = Code {
     about: "The issuer says by a logout token whose sessions have ended there (OpenID Connect Back-Channel Logout). This \
             one is not the issuer's, is not for this application, is too old or was used before. Nothing was \
             ended. People sign out with the button of a page.",
+};
+
+/// There are as many as there may be.
+pub const QUOTA_REACHED: Code = Code {
+    code: "quota-reached",
+    status: 409,
+    title: "There are as many as an organization may have",
+    about: "The member limit says how many there may be. Delete what is not needed any more, and try again.",
 };
 
 /// Nobody gives or takes a role above their own.

@@ -19,7 +19,9 @@ mod limits;
 mod mail;
 mod members;
 mod organizations;
+mod overlap;
 mod projects;
+mod quota;
 mod role;
 mod routes;
 mod schema;
@@ -170,11 +172,19 @@ async fn serve() -> Result<(), Failure> {
     let jobs = tokio::spawn(worker(&app, &metrics)?.run(told(stopped.clone())));
     let router = routes::router(Arc::clone(&app), &problems, border)?;
     let serving = server::serve(application, tls, router, told(stopped));
-    tokio::join!(serving, async {
+    let stopping = async {
         told_to_stop(terminate, interrupt).await;
         // Whoever does not listen any more has ended.
         let _ = stop.send(true);
-    });
+    };
+    let tokens = &app.authentication.tokens;
+    tokio::select! {
+        _ = async { tokio::join!(serving, stopping) } => {}
+        () = tokens.keep_last_used() => {}
+    }
+    if let Err(error) = tokens.write_last_used().await {
+        tracing::warn!(%error, "the last uses of tokens could not be written");
+    }
     // A worker that panicked has said so in the log.
     let _ = jobs.await;
     tracing::info!("stopped");

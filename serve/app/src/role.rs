@@ -9,7 +9,8 @@ use foundation::database::Database;
 use foundation::problem::Problem;
 use foundation::write::transaction::Transaction;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::{agents, audit_events, members, organizations, projects, tasks, tokens, webhooks};
@@ -79,6 +80,43 @@ impl Role {
             // Whatever else might stand there allows the least.
             _ => Self::Viewer,
         }
+    }
+}
+
+/// A scope that this application knows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Scope")]
+pub struct KnownScope(Scope);
+
+impl KnownScope {
+    /// The scope.
+    pub fn into_scope(self) -> Scope {
+        self.0
+    }
+}
+
+impl TryFrom<Scope> for KnownScope {
+    type Error = &'static str;
+
+    fn try_from(scope: Scope) -> Result<Self, &'static str> {
+        if all_scopes().covers(&scope) { Ok(Self(scope)) } else { Err("no scope of this application") }
+    }
+}
+
+impl PartialSchema for KnownScope {
+    fn schema() -> RefOr<Schema> {
+        let about = "What may be done with one kind of resource.";
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(about))
+            .enum_values(Some(all_scopes().to_texts()))
+            .into()
+    }
+}
+
+impl ToSchema for KnownScope {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Scope".into()
     }
 }
 

@@ -17,7 +17,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::state::App;
-use crate::{home, invitations, members, organizations, projects, sessions, sign_in, tasks};
+use crate::{
+    agents, home, invitations, members, organizations, projects, sessions, sign_in, tasks, tokens,
+};
 
 /// What the description says beside the operations.
 #[derive(OpenApi)]
@@ -33,6 +35,8 @@ use crate::{home, invitations, members, organizations, projects, sessions, sign_
         (name = "tasks", description = "What is to be done."),
         (name = "me", description = "Who asks, and where."),
         (name = "sessions", description = "Where you are signed in."),
+        (name = "agents", description = "Programs that act for the organization."),
+        (name = "tokens", description = "With which agents show who they are."),
     )
 )]
 struct Described;
@@ -63,6 +67,12 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(sessions::revoke::revoke))
         .routes(routes!(sessions::me::me))
         .routes(routes!(sessions::enter::enter))
+        .routes(routes!(agents::list::list, agents::create::create))
+        .routes(routes!(agents::show::show, agents::update::update, agents::delete::delete))
+        .routes(routes!(tokens::mint::mint))
+        .routes(routes!(tokens::list::list))
+        .routes(routes!(tokens::show::show, tokens::revoke::revoke))
+        .routes(routes!(tokens::rotate::rotate))
 }
 
 /// The description of the operations.

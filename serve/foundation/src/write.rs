@@ -11,6 +11,7 @@ mod request;
 pub mod sweep;
 pub mod transaction;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +76,17 @@ pub struct Unit {
     now: OffsetDateTime,
     events: Vec<Event>,
     jobs: Vec<NewJob>,
+    afterwards: Afterwards,
+}
+
+/// What is done once the write is committed.
+#[derive(Default)]
+struct Afterwards(Vec<Box<dyn FnOnce() + Send + Sync>>);
+
+impl fmt::Debug for Afterwards {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Afterwards").field(&self.0.len()).finish()
+    }
 }
 
 impl Writes {
@@ -122,8 +134,9 @@ impl Writes {
             }
         }
         let (writes, origin) = (self.clone(), ask.origin.clone());
-        let (events, jobs) = (Vec::new(), Vec::new());
-        Ok(Begun::New(Box::new(Unit { transaction, writes, origin, keyed, now, events, jobs })))
+        let (events, jobs, afterwards) = (Vec::new(), Vec::new(), Afterwards::default());
+        let unit = Unit { transaction, writes, origin, keyed, now, events, jobs, afterwards };
+        Ok(Begun::New(Box::new(unit)))
     }
 }
 
@@ -198,6 +211,12 @@ impl Unit {
         self.events.push(event);
     }
 
+    /// Does this in this process once the write is committed, and never where it is not. It is lost where the process dies
+    /// in between, or the commit's answer: what must not be lost is a job.
+    pub fn when_committed(&mut self, work: impl FnOnce() + Send + Sync + 'static) {
+        self.afterwards.0.push(Box::new(work));
+    }
+
     /// Ends the write: the effect, its audit events and its answer are committed together.
     ///
     /// A problem undoes the effect. One that is the caller's is kept as the key's answer; one that is the server's is not,
@@ -227,8 +246,10 @@ impl Unit {
             let kept = keyed.kept(&answer, self.writes.keys.as_deref(), &*self.writes.randomness)?;
             keyed.keep_later(&mut self.transaction, &answer, kept, (self.now, expires));
         }
+        let afterwards = std::mem::take(&mut self.afterwards);
         match self.transaction.commit().await {
             Ok(()) => {
+                afterwards.0.into_iter().for_each(|work| work());
                 if let Some(queue) = self.writes.queue.as_ref().filter(|_| leaves_jobs) {
                     queue.wake();
                 }
@@ -251,6 +272,7 @@ impl Unit {
             problem.with("request_id", self.origin.request_id.as_str()).with("instance", keyed.path());
         self.events.clear();
         self.jobs.clear();
+        self.afterwards.0.clear();
         self.transaction.restart().await?;
         self.commit(Answer::of_problem(problem)).await
     }

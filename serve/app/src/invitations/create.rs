@@ -77,7 +77,7 @@ pub struct Invited {
     params(("id" = Uuid, Path, description = "The organization's id.")),
     responses((status = CREATED, body = Invited)),
     extensions(("x-rules" = json!(Rules::scope(&WRITE)
-        .problem(&crate::codes::ROLE_TOO_HIGH).problem(&crate::codes::LIMIT_REACHED))))
+        .problem(&crate::codes::ROLE_TOO_HIGH).problem(&crate::codes::QUOTA_REACHED))))
 )]
 pub async fn create(
     Shared(app): Shared<Arc<App>>,
@@ -100,7 +100,7 @@ pub async fn create(
 /// Makes the invitation within a write, and has it sent where mail is sent.
 ///
 /// # Errors
-/// A problem `not-found`, `role-too-high` or `limit-reached`, or one of the database.
+/// A problem `not-found`, `role-too-high` or `quota-reached`, or one of the database.
 pub async fn insert(
     unit: &mut Unit,
     app: &App,
@@ -113,7 +113,7 @@ pub async fn insert(
     let now = unit.now();
     let lately = unit.transaction.query(LATELY, &[&organization, &(now - DAY)]).await?;
     if lately.first().is_some_and(|row| row.get::<_, i64>(0) >= MOST_IN_A_DAY) {
-        return Err(Problem::new(&crate::codes::LIMIT_REACHED)
+        return Err(Problem::new(&crate::codes::QUOTA_REACHED)
             .detail(format!("An organization invites at most {MOST_IN_A_DAY} times in 24 hours.")));
     }
     let (id, secret) = (unit.new_id(), Secret::new(unit.randomness()));

@@ -46,7 +46,7 @@ pub struct NewOrganization {
     post, path = "/api/v1/organizations", tag = "organizations", operation_id = "createOrganization",
     request_body = NewOrganization,
     responses((status = CREATED, body = Organization)),
-    extensions(("x-rules" = json!(Rules::person().versioned().problem(&crate::codes::LIMIT_REACHED))))
+    extensions(("x-rules" = json!(Rules::person().versioned().problem(&crate::codes::QUOTA_REACHED))))
 )]
 pub async fn create(
     Shared(app): Shared<Arc<App>>,
@@ -82,12 +82,12 @@ fn made(response: &Response) -> Option<Uuid> {
 /// Makes the organization of a write within it, which begins with an identifier that no other has.
 ///
 /// # Errors
-/// A problem `limit-reached`, or one of the database.
+/// A problem `quota-reached`, or one of the database.
 pub async fn insert(unit: &mut Unit, person: &Person, new: NewOrganization) -> Result<Organization, Problem> {
     let id = unit.origin().organization.ok_or_else(|| Problem::new(&codes::INTERNAL))?;
     let owned = unit.transaction.query(OWNED, &[&person.id]).await?;
     if owned.first().is_some_and(|row| row.get::<_, i64>(0) >= MOST_OWNED) {
-        return Err(Problem::new(&crate::codes::LIMIT_REACHED)
+        return Err(Problem::new(&crate::codes::QUOTA_REACHED)
             .detail(format!("A person owns at most {MOST_OWNED} organizations.")));
     }
     let (now, name) = (unit.now(), new.name.as_str());

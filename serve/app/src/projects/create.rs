@@ -62,11 +62,7 @@ pub async fn create(
 /// # Errors
 /// A problem `insufficient-scope` for such a token, or one of the database.
 pub async fn insert(unit: &mut Unit, actor: &Actor, new: NewProject) -> Result<Project, Problem> {
-    if actor.restriction().is_some() {
-        return Err(Problem::new(&codes::INSUFFICIENT_SCOPE)
-            .with("scope", WRITE.to_string())
-            .detail("The token is restricted to resources that there are."));
-    }
+    actor.require_unrestricted(&WRITE)?;
     let organization = actor.organization_or_refuse()?;
     let (id, now) = (unit.new_id(), unit.now());
     let (name, description) = (new.name.as_str(), new.description.as_str());

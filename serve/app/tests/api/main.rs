@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod agents;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;
+mod tokens;

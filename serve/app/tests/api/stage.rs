@@ -41,8 +41,16 @@ impl Stage {
 
     /// Who has this token.
     pub fn caller(&self, token: String) -> Caller<'_> {
-        let credential = ("authorization", format!("Bearer {token}"));
-        Caller { application: &self.application, headers: vec![credential] }
+        Caller::of(&self.application, &token)
+    }
+
+    /// Another process of the same application, on the same servers.
+    pub async fn another(&self, variables: &[(&'static str, &str)]) -> Application {
+        let mut environment = environment(&self.servers);
+        environment.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let application = Application::start(&self.servers, environment);
+        application.wait_for_missing(&[]).await;
+        application
     }
 
     /// A person with this role in the organization, signed in, by a page of the site.
@@ -63,6 +71,19 @@ impl Stage {
 pub struct Caller<'a> {
     application: &'a Application,
     headers: Vec<(&'static str, String)>,
+}
+
+impl<'a> Caller<'a> {
+    /// Who has this token, before one of several processes.
+    pub fn of(application: &'a Application, token: &str) -> Self {
+        Self { application, headers: vec![("authorization", format!("Bearer {token}"))] }
+    }
+
+    /// With one more header in each request.
+    pub fn saying(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
 }
 
 impl Caller<'_> {

@@ -88,7 +88,7 @@ impl Application {
         let [port, metrics_port] = free_ports();
         environment.insert("PORT", port.to_string());
         environment.insert("METRICS_PORT", metrics_port.to_string());
-        let log = servers.path("app.log");
+        let log = servers.path(&format!("app-{port}.log"));
         let child = Command::new(BINARY)
             .env_clear()
             .envs(&environment)

@@ -162,6 +162,19 @@ impl Actor {
         }
     }
 
+    /// Refuses a token that is restricted to certain resources where something new would be made: that is none of them.
+    ///
+    /// # Errors
+    /// A problem `insufficient-scope`.
+    pub fn require_unrestricted(&self, scope: &Scope) -> Result<(), Problem> {
+        if self.restriction().is_none() {
+            return Ok(());
+        }
+        Err(Problem::new(&codes::INSUFFICIENT_SCOPE)
+            .with("scope", scope.to_string())
+            .detail("The token is restricted to resources that there are."))
+    }
+
     /// Refuses a resource outside those to which the token is restricted, as if it did not exist.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 const MOST_REMEMBERED: usize = 10_000;
 /// A token's last use is written once in this long.
 const USE_NOTED: Duration = Duration::from_secs(60);
+/// Uses of this long are lost where the process dies.
+const USES_WRITTEN: Duration = Duration::from_secs(5);
 
 const FIND: &str = "SELECT id, organization_id, agent_id, scopes, resources, addresses, expires_at, revoked \
                     FROM authenticate_token($1)";
@@ -90,9 +92,9 @@ impl Authenticator {
         Ok(known.agent)
     }
 
-    /// Forgets a token at once, here: for after a revocation. Other processes forget it within a second.
-    pub fn forget(&self, token_id: Uuid) {
-        lock(&self.known).retain(|_, known| known.agent.token_id != token_id);
+    /// Forgets tokens at once, here: for after a revocation. Other processes forget them within a second.
+    pub fn forget(&self, tokens: &[Uuid]) {
+        lock(&self.known).retain(|_, known| !tokens.contains(&known.agent.token_id));
     }
 
     fn remembered(&self, hash: &TokenHash, now: OffsetDateTime) -> Option<Known> {
@@ -154,8 +156,17 @@ impl Authenticator {
         }
     }
 
-    /// Writes which tokens were used since it was last called. For a task beside the requests, every few seconds, and
-    /// once at the end.
+    /// Writes uses every few seconds, until dropped. At the end of the process [`Self::write_last_used`] writes the rest.
+    pub async fn keep_last_used(&self) {
+        loop {
+            tokio::time::sleep(USES_WRITTEN).await;
+            if let Err(error) = self.write_last_used().await {
+                tracing::warn!(%error, "uses of tokens could not be written; trying again");
+            }
+        }
+    }
+
+    /// Writes which tokens were used since it was last called.
     ///
     /// # Errors
     /// [`DatabaseError`]; the uses are then noted again with the next.

@@ -1,9 +1,7 @@
-//! Tokens in the database: minting, rotating, revoking, listing, in the caller's transaction, whose tenant is set.
+//! Tokens in the database: minted, rotated and revoked within a write, whose tenant is set.
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
-use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -12,11 +10,8 @@ use super::actor::Actor;
 use super::delegation::Grant;
 use super::scope::Scope;
 use super::token::{Prefix, Token};
-use crate::clock::{Clock, Randomness, new_id};
-use crate::database::DatabaseError;
-use crate::page::PageRequest;
-use crate::page::cursor::Position;
 use crate::problem::{Problem, codes};
+use crate::write::Unit;
 
 /// The table of tokens.
 pub const MIGRATION: &str = include_str!("../../migrations/tokens.sql");
@@ -30,24 +25,32 @@ pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
 pub const LONGEST_LIFETIME: Duration = Duration::from_secs(366 * 86_400);
 /// A rotated token stays valid for at most this long.
 pub const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
+/// Resources or networks to which one token is restricted.
+const MOST_LISTED: usize = 100;
 
-const COLUMNS: &str = "id, agent_id, name, hint, scopes, resources, addresses, created_at, created_by, successor_id, \
-                       expires_at, last_used_at, revoked_at";
 const INSERT: &str = "INSERT INTO tokens (id, organization_id, agent_id, name, hash, hint, scopes, resources, \
                       addresses, created_at, created_by, parent_id, expires_at) \
                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
-const FIND_LIVE: &str = "SELECT id, agent_id, name, scopes, resources, addresses, created_at, expires_at, parent_id \
-                         FROM tokens WHERE id = $1 AND organization_id = $2 AND revoked_at IS NULL \
-                         AND successor_id IS NULL AND expires_at > $3 FOR UPDATE";
+const LOCK: &str = "SELECT agent_id, name, scopes, resources, addresses, created_at, expires_at, parent_id, \
+                    successor_id, revoked_at FROM tokens WHERE id = $1 AND organization_id = $2 FOR UPDATE";
 const SUPERSEDE: &str = "UPDATE tokens SET successor_id = $3, expires_at = least(expires_at, $4) \
                          WHERE id = $1 AND organization_id = $2";
-// What a token minted goes with it: whoever stole it may have made others by it.
-const REVOKE: &str = "WITH RECURSIVE family AS ( \
-                          SELECT id FROM tokens WHERE id = $1 AND organization_id = $2 \
-                          UNION SELECT child.id FROM tokens child JOIN family ON child.parent_id = family.id \
-                          WHERE child.organization_id = $2) \
-                      UPDATE tokens SET revoked_at = coalesce(revoked_at, $3) \
-                      WHERE id IN (SELECT id FROM family) AND organization_id = $2 RETURNING id";
+/// What a token minted goes with it: whoever stole it may have made others by it.
+macro_rules! revoke_family {
+    ($of:literal) => {
+        concat!(
+            "WITH RECURSIVE family AS (SELECT id FROM tokens WHERE ",
+            $of,
+            " = $1 AND organization_id = $2 \
+             UNION SELECT child.id FROM tokens child JOIN family ON child.parent_id = family.id \
+             WHERE child.organization_id = $2) \
+             UPDATE tokens SET revoked_at = coalesce(revoked_at, $3) \
+             WHERE id IN (SELECT id FROM family) AND organization_id = $2 RETURNING id"
+        )
+    };
+}
+const REVOKE: &str = revoke_family!("id");
+const REVOKE_OF_AGENT: &str = revoke_family!("agent_id");
 
 /// What somebody wants of a new token.
 #[derive(Debug, Clone)]
@@ -67,210 +70,155 @@ pub struct Minted {
     pub id: Uuid,
     /// The secret.
     pub token: Token,
-    /// Until when it is valid.
-    pub expires_at: OffsetDateTime,
 }
 
-/// A token in a list.
-#[derive(Debug, Clone, Serialize)]
-#[allow(missing_docs, reason = "the columns of the table say it")]
-pub struct TokenRecord {
-    pub id: Uuid,
-    pub agent_id: Uuid,
-    pub name: String,
-    pub hint: String,
-    pub scopes: Vec<String>,
-    pub resources: Option<Vec<Uuid>>,
-    pub addresses: Option<Vec<String>>,
-    #[serde(with = "time::serde::rfc3339")]
-    pub created_at: OffsetDateTime,
-    pub created_by: Uuid,
-    pub successor_id: Option<Uuid>,
-    #[serde(with = "time::serde::rfc3339")]
-    pub expires_at: OffsetDateTime,
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub last_used_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub revoked_at: Option<OffsetDateTime>,
+/// A row to be written.
+struct NewRow<'a> {
+    agent_id: Uuid,
+    name: &'a str,
+    grant: &'a Grant,
+    expires_at: OffsetDateTime,
+    parent: Option<Uuid>,
 }
 
-impl TokenRecord {
-    /// Where it stands in the list.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        Position { at: self.created_at, id: self.id }
-    }
-}
-
-/// Makes tokens.
-#[derive(Debug)]
-pub struct TokenStore<'a> {
-    /// What they start with.
-    pub prefix: &'a Prefix,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes secrets and identifiers.
-    pub randomness: &'a dyn Randomness,
-}
-
-impl TokenStore<'_> {
-    /// Mints a token that allows nothing its maker may not do.
-    ///
-    /// # Errors
-    /// A problem `insufficient-scope`, `token-too-wide`, `invalid-token-request`, or one of the database.
-    pub async fn mint<C: GenericClient + Sync>(
-        &self,
-        client: &C,
-        actor: &Actor,
-        request: MintRequest,
-    ) -> Result<Minted, Problem> {
-        let now = self.clock.now();
-        actor.require(&WRITE)?;
-        let own = actor.grant();
-        let mut grant = request.grant;
-        let expires_at = match (grant.expires_at, own.expires_at) {
-            (Some(wanted), _) => wanted,
-            (None, Some(own)) => own.min(now + DEFAULT_LIFETIME),
-            (None, None) => now + DEFAULT_LIFETIME,
-        };
-        grant.expires_at = Some(expires_at);
-        check_request(&request.name, &grant, expires_at, now)?;
-        own.check_handing_on(&grant)?;
-        self.insert(client, actor, request.agent_id, &request.name, &grant, expires_at, actor.token_id())
-            .await
-    }
-
-    /// Puts a new token in the place of an old one, which stays valid for `overlap`. An agent cannot thereby get a
-    /// wider or longer-lived token than its own; for a person the lifetime starts anew.
-    ///
-    /// # Errors
-    /// A problem `insufficient-scope`, `token-too-wide`, `not-found` (also where it was revoked, has expired, or was
-    /// rotated before), or one of the database.
-    pub async fn rotate<C: GenericClient + Sync>(
-        &self,
-        client: &C,
-        actor: &Actor,
-        id: Uuid,
-        overlap: Duration,
-    ) -> Result<Minted, Problem> {
-        let now = self.clock.now();
-        actor.require(&WRITE)?;
-        let organization = organization(actor)?;
-        let statement = client.prepare_cached(FIND_LIVE).await.map_err(DatabaseError::from)?;
-        let row =
-            client.query_opt(&statement, &[&id, &organization, &now]).await.map_err(DatabaseError::from)?;
-        let row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-        let (created_at, old_expiry): (OffsetDateTime, OffsetDateTime) =
-            (row.get("created_at"), row.get("expires_at"));
-        let mut expires_at = now + (old_expiry - created_at).unsigned_abs().min(LONGEST_LIFETIME);
-        let own = actor.grant();
-        if let Some(own) = own.expires_at {
-            expires_at = expires_at.min(own);
-        }
-        let grant = stored_grant(&row, expires_at)?;
-        own.check_handing_on(&grant)?;
-        let parent = actor.token_id().or_else(|| row.get("parent_id"));
-        let (agent, name): (Uuid, String) = (row.get("agent_id"), row.get("name"));
-        let minted = self.insert(client, actor, agent, &name, &grant, expires_at, parent).await?;
-        let until = now + overlap.min(LONGEST_OVERLAP);
-        let statement = client.prepare_cached(SUPERSEDE).await.map_err(DatabaseError::from)?;
-        client
-            .execute(&statement, &[&id, &organization, &minted.id, &until])
-            .await
-            .map_err(DatabaseError::from)?;
-        Ok(minted)
-    }
-
-    /// Revokes a token and all that were minted by it, and says which. Revoking again changes nothing.
-    ///
-    /// # Errors
-    /// A problem `insufficient-scope`, `not-found`, or one of the database.
-    pub async fn revoke<C: GenericClient + Sync>(
-        &self,
-        client: &C,
-        actor: &Actor,
-        id: Uuid,
-    ) -> Result<Vec<Uuid>, Problem> {
-        actor.require(&WRITE)?;
-        let statement = client.prepare_cached(REVOKE).await.map_err(DatabaseError::from)?;
-        let rows = client
-            .query(&statement, &[&id, &organization(actor)?, &self.clock.now()])
-            .await
-            .map_err(DatabaseError::from)?;
-        if rows.is_empty() {
-            Err(Problem::new(&codes::NOT_FOUND))
-        } else {
-            Ok(rows.iter().map(|row| row.get(0)).collect())
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "a row has as many columns")]
-    async fn insert<C: GenericClient + Sync>(
-        &self,
-        client: &C,
-        actor: &Actor,
-        agent_id: Uuid,
-        name: &str,
-        grant: &Grant,
-        expires_at: OffsetDateTime,
-        parent: Option<Uuid>,
-    ) -> Result<Minted, Problem> {
-        let id = new_id(self.clock, self.randomness);
-        let token = Token::new(self.prefix, self.randomness);
-        let resources: Option<Vec<Uuid>> = grant.resources.as_ref().map(|ids| ids.iter().copied().collect());
-        let addresses: Option<Vec<String>> =
-            grant.addresses.as_ref().map(|networks| networks.iter().map(ToString::to_string).collect());
-        let statement = client.prepare_cached(INSERT).await.map_err(DatabaseError::from)?;
-        client
-            .execute(
-                &statement,
-                &[
-                    &id,
-                    &organization(actor)?,
-                    &agent_id,
-                    &name,
-                    &token.hash().as_bytes().as_slice(),
-                    &token.hint(),
-                    &grant.scopes.to_texts(),
-                    &resources,
-                    &addresses,
-                    &self.clock.now(),
-                    &actor.id(),
-                    &parent,
-                    &expires_at,
-                ],
-            )
-            .await
-            .map_err(DatabaseError::from)?;
-        Ok(Minted { id, token, expires_at })
-    }
-}
-
-/// One page of the organization's tokens, and one row more.
+/// Mints a token that allows nothing its maker may not do.
 ///
 /// # Errors
-/// A problem `insufficient-scope`, or one of the database.
-pub async fn list<C: GenericClient + Sync>(
-    client: &C,
+/// A problem `insufficient-scope`, `token-too-wide`, `invalid-token-request`, or one of the database.
+pub async fn mint(
+    unit: &mut Unit,
+    prefix: &Prefix,
     actor: &Actor,
-    page: &PageRequest,
-) -> Result<Vec<TokenRecord>, Problem> {
-    actor.require(&READ)?;
-    let query = format!(
-        "SELECT {COLUMNS} FROM tokens WHERE organization_id = $1 \
-         AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3::uuid)) ORDER BY created_at, id LIMIT $4"
-    );
-    let (at, id) = page.after().map(|after| (after.at, after.id)).unzip();
-    let statement = client.prepare_cached(&query).await.map_err(DatabaseError::from)?;
-    let rows = client
-        .query(&statement, &[&organization(actor)?, &at, &id, &page.rows_to_fetch()])
-        .await
-        .map_err(DatabaseError::from)?;
-    Ok(rows.iter().map(record).collect())
+    request: MintRequest,
+) -> Result<Minted, Problem> {
+    actor.require(&WRITE)?;
+    let (now, own, mut grant) = (unit.now(), actor.grant(), request.grant);
+    let expires_at = match (grant.expires_at, own.expires_at) {
+        (Some(wanted), _) => wanted,
+        (None, Some(own)) => own.min(now + DEFAULT_LIFETIME),
+        (None, None) => now + DEFAULT_LIFETIME,
+    };
+    grant.expires_at = Some(expires_at);
+    check_request(&request.name, &grant, expires_at, now)?;
+    own.check_handing_on(&grant)?;
+    let (agent_id, name) = (request.agent_id, request.name.as_str());
+    let row = NewRow { agent_id, name, grant: &grant, expires_at, parent: actor.token_id() };
+    insert(unit, prefix, actor, row).await
 }
 
-fn organization(actor: &Actor) -> Result<Uuid, Problem> {
-    actor.organization().ok_or_else(|| Problem::new(&codes::NOT_FOUND))
+/// Puts a new token in the place of an old one, which stays valid for `overlap`. An agent cannot thereby get a
+/// wider or longer-lived token than its own; for a person the lifetime starts anew.
+///
+/// # Errors
+/// A problem `insufficient-scope`, `token-too-wide`, `not-found`, `token-ended`, or one of the database.
+pub async fn rotate(
+    unit: &mut Unit,
+    prefix: &Prefix,
+    actor: &Actor,
+    id: Uuid,
+    overlap: Duration,
+) -> Result<Minted, Problem> {
+    actor.require(&WRITE)?;
+    let (now, organization) = (unit.now(), actor.organization_or_refuse()?);
+    let rows = unit.transaction.query(LOCK, &[&id, &organization]).await?;
+    let row = rows.first().filter(|row| actor.may_touch(&[id, row.get("agent_id")]));
+    let row = row.ok_or_else(no_such_token)?;
+    let (created_at, old_expiry): (OffsetDateTime, OffsetDateTime) =
+        (row.get("created_at"), row.get("expires_at"));
+    refuse_ended(row, old_expiry <= now)?;
+    let mut expires_at = now + (old_expiry - created_at).unsigned_abs().min(LONGEST_LIFETIME);
+    let own = actor.grant();
+    if let Some(own) = own.expires_at {
+        expires_at = expires_at.min(own);
+    }
+    let grant = stored_grant(row, expires_at)?;
+    own.check_handing_on(&grant)?;
+    let parent = actor.token_id().or_else(|| row.get("parent_id"));
+    let new =
+        NewRow { agent_id: row.get("agent_id"), name: row.get("name"), grant: &grant, expires_at, parent };
+    let minted = insert(unit, prefix, actor, new).await?;
+    let until = now + overlap.min(LONGEST_OVERLAP);
+    unit.transaction
+        .later(SUPERSEDE, vec![Box::new(id), Box::new(organization), Box::new(minted.id), Box::new(until)]);
+    Ok(minted)
+}
+
+/// Revokes a token and all that were minted by it, and says which. Revoking again changes nothing.
+///
+/// # Errors
+/// A problem `insufficient-scope`, `not-found`, or one of the database.
+pub async fn revoke(unit: &mut Unit, actor: &Actor, id: Uuid) -> Result<Vec<Uuid>, Problem> {
+    actor.require(&WRITE)?;
+    let (organization, now) = (actor.organization_or_refuse()?, unit.now());
+    let rows = unit.transaction.query(LOCK, &[&id, &organization]).await?;
+    let found = rows.first().filter(|row| actor.may_touch(&[id, row.get("agent_id")]));
+    found.ok_or_else(no_such_token)?;
+    Ok(ids(&unit.transaction.query(REVOKE, &[&id, &organization, &now]).await?))
+}
+
+/// Revokes all tokens of an agent and all that were minted by them, and says which: for whoever ends the agent, and has
+/// asked whether the actor may.
+///
+/// # Errors
+/// A problem of the database.
+pub async fn revoke_of_agent(
+    unit: &mut Unit,
+    organization: Uuid,
+    agent_id: Uuid,
+) -> Result<Vec<Uuid>, Problem> {
+    let now = unit.now();
+    Ok(ids(&unit.transaction.query(REVOKE_OF_AGENT, &[&agent_id, &organization, &now]).await?))
+}
+
+fn ids(rows: &[Row]) -> Vec<Uuid> {
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+async fn insert(unit: &mut Unit, prefix: &Prefix, actor: &Actor, new: NewRow<'_>) -> Result<Minted, Problem> {
+    let id = unit.new_id();
+    let token = Token::new(prefix, unit.randomness());
+    let resources: Option<Vec<Uuid>> = new.grant.resources.as_ref().map(|ids| ids.iter().copied().collect());
+    let addresses: Option<Vec<String>> =
+        new.grant.addresses.as_ref().map(|networks| networks.iter().map(ToString::to_string).collect());
+    unit.transaction
+        .query(
+            INSERT,
+            &[
+                &id,
+                &actor.organization_or_refuse()?,
+                &new.agent_id,
+                &new.name,
+                &token.hash().as_bytes().as_slice(),
+                &token.hint(),
+                &new.grant.scopes.to_texts(),
+                &resources,
+                &addresses,
+                &unit.now(),
+                &actor.id(),
+                &new.parent,
+                &new.expires_at,
+            ],
+        )
+        .await?;
+    Ok(Minted { id, token })
+}
+
+fn no_such_token() -> Problem {
+    Problem::new(&codes::NOT_FOUND).detail("There is no such token.")
+}
+
+/// What has ended gets no successor: whoever holds it may be the one from whom it was taken.
+fn refuse_ended(row: &Row, expired: bool) -> Result<(), Problem> {
+    let why = if row.get::<_, Option<OffsetDateTime>>("revoked_at").is_some() {
+        "The token was revoked."
+    } else if expired {
+        "The token has expired."
+    } else if row.get::<_, Option<Uuid>>("successor_id").is_some() {
+        "The token was rotated before; rotate its successor."
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(&codes::TOKEN_ENDED).detail(why))
 }
 
 fn check_request(
@@ -292,20 +240,15 @@ fn check_request(
     if grant.scopes.is_empty() {
         return invalid("/scopes", "empty", "Name at least one scope.".to_owned());
     }
-    let listed = |length: Option<usize>| length.is_none_or(|length| (1..=100).contains(&length));
-    if !listed(grant.resources.as_ref().map(|ids| ids.len())) {
-        return invalid(
-            "/resources",
-            "length",
-            "Name 1 to 100 resources, or leave the member out.".to_owned(),
-        );
-    }
-    if !listed(grant.addresses.as_ref().map(Vec::len)) {
-        return invalid(
-            "/addresses",
-            "length",
-            "Name 1 to 100 networks, or leave the member out.".to_owned(),
-        );
+    let lists = [
+        ("/resources", grant.resources.as_ref().map(|ids| ids.len())),
+        ("/addresses", grant.addresses.as_ref().map(Vec::len)),
+    ];
+    for (pointer, length) in lists {
+        if length.is_some_and(|length| !(1..=MOST_LISTED).contains(&length)) {
+            let detail = format!("Name 1 to {MOST_LISTED}, or leave the member out.");
+            return invalid(pointer, "length", detail);
+        }
     }
     if expires_at <= now || expires_at > now + LONGEST_LIFETIME {
         let days = LONGEST_LIFETIME.as_secs() / 86_400;
@@ -332,22 +275,4 @@ fn stored_grant(row: &Row, expires_at: OffsetDateTime) -> Result<Grant, Problem>
         addresses: addresses.map_err(|_: ipnet::AddrParseError| unreadable())?,
         expires_at: Some(expires_at),
     })
-}
-
-fn record(row: &Row) -> TokenRecord {
-    TokenRecord {
-        id: row.get("id"),
-        agent_id: row.get("agent_id"),
-        name: row.get("name"),
-        hint: row.get("hint"),
-        scopes: row.get("scopes"),
-        resources: row.get("resources"),
-        addresses: row.get("addresses"),
-        created_at: row.get("created_at"),
-        created_by: row.get("created_by"),
-        successor_id: row.get("successor_id"),
-        expires_at: row.get("expires_at"),
-        last_used_at: row.get("last_used_at"),
-        revoked_at: row.get("revoked_at"),
-    }
 }

@@ -35,6 +35,7 @@ pub const ALL: &[&Code] = &[
     &RATE_LIMITED,
     &REQUEST_REFUSED,
     &TIMED_OUT,
+    &TOKEN_ENDED,
     &TOKEN_TOO_WIDE,
     &UNAUTHENTICATED,
     &UNAVAILABLE,
@@ -317,6 +318,14 @@ pub const TIMED_OUT: Code = Code {
     title: "The work took too long and was given up",
     about: "The server gave the work up after its time limit. A write may or may not have happened: send it again \
             with the same Idempotency-Key after Retry-After, and it happens exactly once.",
+};
+
+/// What has ended cannot be rotated.
+pub const TOKEN_ENDED: Code = Code {
+    code: "token-ended",
+    status: 409,
+    title: "The token has ended and gets no successor",
+    about: "It was revoked, has expired, or was rotated before. Rotate the token that took its place, or mint a new one.",
 };
 
 /// A token cannot allow more than its maker may do.
