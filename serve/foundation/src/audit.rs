@@ -106,6 +106,12 @@ impl Event {
         Self { action, resource_kind, resource_id: None, outcome: Outcome::Success, changes: Map::new() }
     }
 
+    /// What was done.
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        self.action
+    }
+
     /// Which resource.
     #[must_use]
     pub fn of(mut self, id: impl ToString) -> Self {

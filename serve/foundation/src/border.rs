@@ -69,17 +69,16 @@ pub fn around(router: Router, border: Border) -> Router {
 async fn pass(State(border): State<Arc<Border>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let context = border.contexts.of(&request);
-    let line = Line::default();
     let uri = request.uri().clone();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let line = Line::of(route.clone());
     let in_flight = border.metrics.enter();
 
     let work = async {
         let refused = too_much(&request, &border.limits);
         let extensions = request.extensions_mut();
         extensions.insert(context.clone());
-        extensions.insert(line.clone());
         if extensions.get::<BodyLimits>().is_none() {
             extensions.insert(border.limits.body);
         }
@@ -97,10 +96,10 @@ async fn pass(State(border): State<Arc<Border>>, mut request: Request, next: Nex
             elapsed: started.elapsed(),
         };
         border.metrics.record(&seen, &context, border.contexts.clock.now());
-        line.write(&seen);
+        Line::say(|line| line.write(&seen));
         response
     };
-    let response = request::within(context.clone(), work).await;
+    let response = request::within(context.clone(), line.around(work)).await;
     drop(in_flight);
     response
 }

@@ -13,6 +13,9 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use super::*;
+use crate::auth::actor::{Actor, Agent};
+use crate::auth::delegation::Grant;
+use crate::auth::scope::Scopes;
 use crate::clock::testing::{CountingRandomness, FixedClock};
 use crate::extract::{Form, Json, Path, Query};
 use crate::request::{Edges, RequestContext};
@@ -32,6 +35,15 @@ struct Task {
 struct Filter {
     limit: Option<u16>,
     after: Option<String>,
+}
+
+fn id(number: u128) -> String {
+    Uuid::from_u128(number).to_string()
+}
+
+fn agent() -> Actor {
+    let (id, organization, token_id) = (Uuid::from_u128(5), Uuid::from_u128(6), Uuid::from_u128(7));
+    Actor::Agent(Agent { id, organization, token_id, grant: Grant::of_scopes(Scopes::default()).into() })
 }
 
 async fn panics() -> &'static str {
@@ -62,9 +74,11 @@ fn api(metrics: Arc<Metrics>) -> Router {
         .route("/slow", get(|| async { std::future::pending::<()>().await }))
         .route(
             "/who",
-            get(|line: axum::Extension<Line>, context: RequestContext| async move {
-                line.user_id("u-1");
-                line.action("who.read");
+            get(|context: RequestContext| async move {
+                Line::say(|line| {
+                    line.actor(&agent());
+                    line.action("who.read");
+                });
                 context.request_id.to_string()
             }),
         );
@@ -237,9 +251,10 @@ async fn a_request_has_its_log_line_without_secrets() {
     assert_eq!(first["timestamp"], "1970-01-01T00:00:00Z");
     assert_eq!((&first["level"], &first["request_id"]), (&"info".into(), &"r-1".into()));
     assert_eq!(
-        (&first["user_id"], &first["action"], &first["result"]),
-        (&"u-1".into(), &"who.read".into(), &"ok".into())
+        (&first["user_id"], &first["organization_id"], &first["token_id"]),
+        (&id(5).into(), &id(6).into(), &id(7).into())
     );
+    assert_eq!((&first["action"], &first["result"]), (&"who.read".into(), &"ok".into()));
     assert_eq!(
         (&first["method"], &first["route"], &first["status"]),
         (&"GET".into(), &"/who".into(), &200.into())

@@ -143,6 +143,11 @@ impl Problem {
         self.0.code
     }
 
+    /// The headers of its answer.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
     /// What is wrong with values of the request.
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
@@ -183,14 +188,18 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response =
             (self.status(), self.0.headers.clone(), self.document().to_string()).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, CONTENT);
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        let kind = self.0.code;
+        mark(&mut response, self.0.code);
         response.extensions_mut().insert(Incomplete(Arc::new(self)));
-        response.extensions_mut().insert(kind);
         response
     }
+}
+
+/// Makes an answer whose body is a problem document known as one.
+pub(crate) fn mark(response: &mut Response, kind: &'static Code) {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, CONTENT);
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(kind);
 }
 
 /// In an answer's extensions: a problem that does not say yet which request it is about.

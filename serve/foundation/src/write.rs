@@ -24,8 +24,9 @@ use crate::clock::{self, Clock, Randomness};
 use crate::database::{Database, DatabaseError};
 use crate::jobs::Queue;
 use crate::outbox::{self, NewJob};
-use crate::problem::{Problem, codes};
+use crate::problem::{Code, Problem, codes};
 use crate::seal::KeyRing;
+use crate::telemetry::Line;
 use idempotency::{Answer, Found, Key, Keyed};
 use transaction::Transaction;
 
@@ -40,6 +41,7 @@ pub struct Writes {
     keys_last: Duration,
     queue: Option<Queue>,
     keys: Option<Arc<KeyRing>>,
+    problems: &'static [&'static Code],
 }
 
 /// A write that somebody asks for.
@@ -98,7 +100,7 @@ impl Writes {
         randomness: Arc<dyn Randomness>,
         keys_last: Duration,
     ) -> Self {
-        Self { database, clock, randomness, keys_last, queue: None, keys: None }
+        Self { database, clock, randomness, keys_last, queue: None, keys: None, problems: &[] }
     }
 
     /// Tells the workers of this queue when a write has left jobs.
@@ -115,6 +117,14 @@ impl Writes {
         self
     }
 
+    /// Knows the application's own problems beside the foundation's, so that one that is given again is counted and
+    /// logged as what it is.
+    #[must_use]
+    pub fn knowing(mut self, problems: &'static [&'static Code]) -> Self {
+        self.problems = problems;
+        self
+    }
+
     /// Begins what is asked. Where its key is known, its answer is given again and nothing is to be done.
     ///
     /// # Errors
@@ -127,7 +137,7 @@ impl Writes {
         let first = values.as_ref().map(|values| (idempotency::LOOK_UP, values.as_slice()));
         let (transaction, row) = Transaction::begin(&self.database, organization, request_id, first).await?;
         if let (Some(keyed), Some(row)) = (&mut keyed, &row) {
-            match keyed.judge(row, now, self.keys.as_deref())? {
+            match keyed.judge(row, now, self)? {
                 Found::Answered(answer) => return Ok(Begun::Answered(answer.replay())),
                 Found::Expired => keyed.replaces = true,
                 Found::Nothing => {}
@@ -206,8 +216,9 @@ impl Unit {
         self.jobs.push(job.caused_by(Some(self.origin.request_id.clone()), traceparent));
     }
 
-    /// Writes an audit event with the effect.
+    /// Writes an audit event with the effect. The first one says what the request does.
     pub fn audit(&mut self, event: Event) {
+        Line::say(|line| line.action(event.action()));
         self.events.push(event);
     }
 

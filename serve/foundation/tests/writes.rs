@@ -13,7 +13,7 @@ use foundation::clock::SystemRandomness;
 use foundation::clock::testing::FixedClock;
 use foundation::database::Database;
 use foundation::migrate::Migration;
-use foundation::problem::{Problem, codes};
+use foundation::problem::{self, Problem, codes};
 use foundation::seal::KeyRing;
 use foundation::testing::servers::{Server, Servers, wait_until};
 use foundation::write::idempotency::{self, Answer, Key};
@@ -130,16 +130,20 @@ struct Got {
     status: StatusCode,
     body: Vec<u8>,
     replayed: bool,
+    /// The kind of problem, by which answers are counted and logged.
+    kind: Option<&'static str>,
 }
 
 impl Got {
     async fn of(response: Response) -> Self {
+        let kind = problem::kind(&response).map(|code| code.code);
         let (parts, body) = response.into_parts();
         let replayed = parts.headers.contains_key("idempotency-replayed");
         Self {
             status: parts.status,
             body: axum::body::to_bytes(body, 1 << 20).await.unwrap().to_vec(),
             replayed,
+            kind,
         }
     }
 }
@@ -196,6 +200,7 @@ async fn the_callers_mistakes_are_kept_and_the_servers_are_not() {
     let again = stage.write(Some("r"), "refuse").await;
     assert_eq!((refused.status, refused.replayed), (StatusCode::NOT_FOUND, false));
     assert_eq!((again.status, &again.body, again.replayed), (StatusCode::NOT_FOUND, &refused.body, true));
+    assert_eq!((refused.kind, again.kind), (Some("not-found"), Some("not-found")));
     for _ in 0..2 {
         let broken = stage.write(Some("b"), "break").await;
         assert_eq!((broken.status, broken.replayed), (StatusCode::INTERNAL_SERVER_ERROR, false));

@@ -21,6 +21,7 @@ use super::csrf::{self, Csrf};
 use super::scope::Scopes;
 use super::session::{self, SessionKey, Sessions};
 use crate::problem::{Problem, codes};
+use crate::telemetry::Line;
 
 /// A form is read this far for its token.
 const LONGEST_FORM: usize = 256 * 1024;
@@ -59,6 +60,7 @@ pub async fn authenticate(
 ) -> Response {
     match authentication.actor(&mut request).await {
         Ok(Some(actor)) => {
+            Line::say(|line| line.actor(&actor));
             request.extensions_mut().insert(actor);
             next.run(request).await
         }

@@ -6,13 +6,14 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_postgres::Row;
 
 use super::idempotency::REPLAYED;
 use crate::etag::ETag;
-use crate::problem::{Problem, codes};
+use crate::problem::{self, Code, Problem, codes};
+use crate::telemetry::Line;
 
 /// Headers that are kept with an answer; all others are of the occasion.
 const KEPT: [HeaderName; 3] = [CONTENT_TYPE, ETAG, LOCATION];
@@ -24,6 +25,8 @@ pub struct Answer {
     headers: HeaderMap,
     body: Vec<u8>,
     secret: bool,
+    /// The kind of problem that it is, if it is one: what counts and logs answers asks for it.
+    problem: Option<&'static Code>,
 }
 
 impl fmt::Debug for Answer {
@@ -43,13 +46,13 @@ impl Answer {
             Problem::new(&codes::INTERNAL)
         })?;
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Ok(Self { status, headers, body, secret: false })
+        Ok(Self { status, headers, body, secret: false, problem: None })
     }
 
     /// An answer without a body.
     #[must_use]
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Vec::new(), secret: false }
+        Self { status, headers: HeaderMap::new(), body: Vec::new(), secret: false, problem: None }
     }
 
     /// Adds a header. Those of [`CONTENT_TYPE`], [`ETAG`] and [`LOCATION`] are kept with the answer.
@@ -88,10 +91,10 @@ impl Answer {
     }
 
     pub(super) fn of_problem(problem: Problem) -> Self {
-        let headers =
-            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"))]);
+        let mut headers = problem.headers().clone();
+        headers.insert(CONTENT_TYPE, problem::CONTENT);
         let body = problem.document().to_string().into_bytes();
-        Self { status: problem.status(), headers, body, secret: false }
+        Self { status: problem.status(), headers, body, secret: false, problem: Some(problem.code()) }
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -114,6 +117,9 @@ impl Answer {
         if self.secret {
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
+        if let Some(kind) = self.problem {
+            problem::mark(&mut response, kind);
+        }
         response
     }
 
@@ -121,6 +127,7 @@ impl Answer {
     pub(super) fn replay(self) -> Response {
         let mut response = self.into_response();
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Line::say(|line| line.result("replayed"));
         response
     }
 
@@ -132,19 +139,32 @@ impl Answer {
         Value::Object(kept.collect())
     }
 
-    /// What was kept, with its body in the clear.
-    pub(super) fn from_row(row: &Row, body: Vec<u8>) -> Option<Self> {
+    /// What was kept, with its body in the clear; `own` are the application's problems.
+    pub(super) fn from_row(row: &Row, body: Vec<u8>, own: &[&'static Code]) -> Option<Self> {
         let kept: Value = row.get("headers");
         let headers = kept.as_object()?.iter().filter_map(|(name, value)| {
             let name = KEPT.iter().find(|kept| kept.as_str() == name)?;
             Some((name.clone(), HeaderValue::from_str(value.as_str()?).ok()?))
         });
+        let headers: HeaderMap = headers.collect();
         let status = u16::try_from(row.get::<_, i16>("status")).ok()?;
+        let is_problem = headers.get(CONTENT_TYPE) == Some(&problem::CONTENT);
         Some(Self {
             status: StatusCode::from_u16(status).ok()?,
-            headers: headers.collect(),
+            headers,
+            problem: if is_problem { kind_of(&body, own) } else { None },
             body,
             secret: row.get::<_, Option<&str>>("sealed_by").is_some(),
         })
     }
+}
+
+/// The kind of problem of a document, if it is one of the foundation's or of the application's `own`.
+fn kind_of(document: &[u8], own: &[&'static Code]) -> Option<&'static Code> {
+    #[derive(Deserialize)]
+    struct Document {
+        code: String,
+    }
+    let Document { code } = serde_json::from_slice(document).ok()?;
+    codes::ALL.iter().chain(own).find(|known| known.code == code).copied()
 }

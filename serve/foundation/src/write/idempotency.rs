@@ -117,12 +117,7 @@ impl Keyed {
     }
 
     /// What the lookup found; a problem where the key may not be used now, or not for this.
-    pub(super) fn judge(
-        &self,
-        row: &Row,
-        now: OffsetDateTime,
-        keys: Option<&KeyRing>,
-    ) -> Result<Found, Problem> {
+    pub(super) fn judge(&self, row: &Row, now: OffsetDateTime, writes: &Writes) -> Result<Found, Problem> {
         let expires: Option<OffsetDateTime> = row.get("expires_at");
         match expires {
             Some(expires) if expires > now => {
@@ -131,8 +126,10 @@ impl Keyed {
                 if !same {
                     return Err(Problem::new(&codes::IDEMPOTENCY_KEY_REUSED));
                 }
-                let body = self.opened(row, keys)?;
-                Answer::from_row(row, body).map(Found::Answered).ok_or_else(|| Problem::new(&codes::INTERNAL))
+                let body = self.opened(row, writes.keys.as_deref())?;
+                Answer::from_row(row, body, writes.problems)
+                    .map(Found::Answered)
+                    .ok_or_else(|| Problem::new(&codes::INTERNAL))
             }
             _ if !row.get::<_, bool>("free") => Err(in_use()),
             Some(_) => Ok(Found::Expired),
@@ -151,7 +148,7 @@ impl Keyed {
         let first = Some((LOOK_UP, values.as_slice()));
         let (_, row) =
             Transaction::begin(&writes.database, origin.organization, &origin.request_id, first).await?;
-        match row.map(|row| self.judge(&row, now, writes.keys.as_deref())).transpose()? {
+        match row.map(|row| self.judge(&row, now, writes)).transpose()? {
             Some(Found::Answered(answer)) => Ok(answer.replay()),
             _ => Err(in_use()),
         }
