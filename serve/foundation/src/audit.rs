@@ -1,14 +1,18 @@
 //! Audit: every mutation and every denial that matters, of people and agents in one format, in the effect's transaction.
 
 pub mod chain;
+pub mod export;
 pub mod record;
 pub mod seal;
+pub mod search;
 pub mod verify;
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::actor::Actor;
@@ -67,7 +71,8 @@ impl Origin {
 }
 
 /// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It was done.
     Success,

@@ -8,6 +8,7 @@ use futures_util::TryFutureExt as _;
 use futures_util::stream::try_unfold;
 
 use crate::database::DatabaseError;
+use crate::request;
 
 /// JSON, a value a line.
 pub const NDJSON: &str = "application/x-ndjson";
@@ -23,8 +24,17 @@ where
     F: FnMut(S) -> W + Send + 'static,
     W: Future<Output = Result<Option<(Bytes, S)>, DatabaseError>> + Send + 'static,
 {
+    // Parts are made when the request has left the border; they are still made for it.
+    let context = request::current();
     let parts = try_unfold(start, move |state| {
-        page(state).inspect_err(|error| tracing::error!(%error, "a download breaks off"))
+        let page = page(state).inspect_err(|error| tracing::error!(%error, "a download breaks off"));
+        let context = context.clone();
+        async move {
+            match context {
+                Some(context) => request::within(context, page).await,
+                None => page.await,
+            }
+        }
     });
     let mut response = Response::new(Body::from_stream(parts));
     let headers: &mut HeaderMap = response.headers_mut();

@@ -11,4 +11,4 @@ pub use body::{BodyLimits, Bytes};
 pub use form::{Form, FormBody};
 pub use json::{Json, JsonBody, patched};
 pub use path::Path;
-pub use query::Query;
+pub use query::{Queries, Query};

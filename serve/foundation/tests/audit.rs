@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use foundation::audit::chain::{Batch, Head};
 use foundation::audit::seal::{Sealed, Sealer};
-use foundation::audit::verify::{Broken, Flaw, Verification, verify};
+use foundation::audit::verify::{Broken, Extent, Flaw, Verification, verify};
 use foundation::audit::{self, Event, Origin, Outcome};
 use foundation::clock::{SystemClock, SystemRandomness};
 use foundation::database::Database;
@@ -79,12 +79,29 @@ impl Stage {
         }
     }
 
+    /// Verifies with few reads at a time, as long as there is more; how often, and how many events.
+    async fn verify_by_pieces(&self, organization: Uuid, reads: u32) -> (usize, i64, Verification) {
+        let (mut pieces, mut events, mut after) = (0, 0, None::<Head>);
+        loop {
+            let extent = Extent { after: after.as_ref(), reads: Some(reads), known: None };
+            let found = verify(&self.database, organization, "request-1", extent).await.unwrap();
+            (pieces, events) = (pieces + 1, events + found.events);
+            if found.complete || !found.intact {
+                return (pieces, events, found);
+            }
+            assert_eq!(found.unsealed, None);
+            after = found.head;
+        }
+    }
+
     async fn verify_of(&self, organization: Uuid) -> Verification {
-        verify(&self.database, organization, "request-1", None).await.unwrap()
+        verify(&self.database, organization, "request-1", Extent::default()).await.unwrap()
     }
 
     async fn verify_against(&self, known: &Head) -> Verification {
-        verify(&self.database, ORGANIZATION, "request-1", Some(known)).await.unwrap()
+        verify(&self.database, ORGANIZATION, "request-1", Extent { known: Some(known), ..Extent::default() })
+            .await
+            .unwrap()
     }
 
     fn sql(&self, statement: &str) -> String {
@@ -225,6 +242,37 @@ async fn every_tampering_is_named() {
         assert_eq!(found.broken, Some(Broken { batch, flaw }), "{tampering}");
         assert_eq!((found.intact, found.head.map_or(0, |head| head.number)), (false, batch - 1));
     }
+}
+
+#[tokio::test]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_long_chain_is_verified_by_pieces_and_small_batches_together() {
+    let stage = Stage::new().await;
+    for _ in 0..2 {
+        stage.three_batches(ORGANIZATION).await;
+    }
+    let whole = stage.verify_of(ORGANIZATION).await;
+    assert_eq!((whole.intact, whole.complete, whole.events), (true, true, 12));
+    // One read of batches and one of events see them all; the next piece sees that nothing follows.
+    let (pieces, events, found) = stage.verify_by_pieces(ORGANIZATION, 1).await;
+    assert_eq!((pieces, events, &found.head, found.unsealed), (7, 12, &whole.head, Some(0)));
+    assert_eq!(stage.verify_by_pieces(ORGANIZATION, 3).await, (1, 12, whole.clone()));
+
+    // What a piece builds on must be there as it was.
+    let second = "(SELECT id FROM audit_events ORDER BY position, id OFFSET 6 LIMIT 1)";
+    stage.sql(&format!("UPDATE audit_events SET action = 'x' WHERE id = {second}"));
+    let (_, _, found) = stage.verify_by_pieces(ORGANIZATION, 1).await;
+    assert_eq!(found.broken, Some(Broken { batch: 4, flaw: Flaw::EventChanged }));
+    let head = whole.head.unwrap();
+    let other = Head { number: head.number, hash: "0".repeat(64) };
+    for after in [other, Head { number: 7, ..head.clone() }] {
+        let extent = Extent { after: Some(&after), ..Extent::default() };
+        let found = verify(&stage.database, ORGANIZATION, "request-1", extent).await.unwrap();
+        assert_eq!(found.broken, Some(Broken { batch: after.number, flaw: Flaw::HeadLost }));
+        assert_eq!(found.head, None);
+    }
+    let extent = Extent { after: Some(&head), known: Some(&head), ..Extent::default() };
+    assert!(verify(&stage.database, ORGANIZATION, "request-1", extent).await.unwrap().intact);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use ring::digest::{Context, SHA256};
 use serde::Serialize;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::record::{Hash, Record, columns, finish, microseconds};
@@ -37,13 +38,23 @@ macro_rules! batch_columns {
 }
 pub(super) use batch_columns;
 
-/// Identifies the end of a chain. Kept elsewhere, it makes evident that batches at the end were taken away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Identifies a place in a chain, such as its end. Kept elsewhere, it makes evident that batches at the end were taken
+/// away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Head {
-    /// Number of the last batch.
+    /// Number of the batch.
+    #[schema(minimum = 1, example = 1207)]
     pub number: i64,
     /// Its hash, in hexadecimal.
+    #[schema(example = "5d0c1e6f0f6e3b1c8c7e2a54c3b2a190f4be5a1c9f7d2e8b6a0c3d4e5f601728")]
     pub hash: String,
+}
+
+impl Head {
+    /// Whether this is the batch with that number and hash.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.number == other.number && self.hash.eq_ignore_ascii_case(&other.hash)
+    }
 }
 
 /// A sealed batch.
@@ -133,12 +144,16 @@ impl Within {
     /// Takes the next page in; false when it was the last one.
     pub(super) fn take(&mut self, rows: &[Row]) -> Result<bool, DatabaseError> {
         for row in rows {
-            let record = Record::read(row)?;
-            self.context.update(&record.hash());
-            self.events += 1;
-            self.after = (record.position, record.id);
+            self.add(&Record::read(row)?);
         }
         Ok(i64::try_from(rows.len()) == Ok(PAGE))
+    }
+
+    /// Takes the next event in.
+    pub(super) fn add(&mut self, record: &Record) {
+        self.context.update(&record.hash());
+        self.events += 1;
+        self.after = (record.position, record.id);
     }
 
     pub(super) fn root(self) -> Hash {

@@ -2,9 +2,10 @@
 
 use ring::digest::{Context, SHA256};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A SHA-256 hash.
@@ -19,8 +20,9 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// An event.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Something that was done, or that somebody tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AuditEvent)]
 pub struct Record {
     /// Its identifier.
     pub id: Uuid,
@@ -34,32 +36,43 @@ pub struct Record {
     #[serde(with = "time::serde::rfc3339")]
     pub occurred_at: OffsetDateTime,
     /// `person`, `agent`, `system` or `stranger`.
+    #[schema(example = "agent")]
     pub actor_kind: String,
-    /// Who.
+    /// Who; nobody for the system and for strangers.
+    #[schema(required = true)]
     pub actor_id: Option<Uuid>,
     /// With which token.
+    #[schema(required = true)]
     pub token_id: Option<Uuid>,
     /// From which address.
+    #[schema(required = true, example = "192.0.2.1")]
     pub address: Option<String>,
     /// What the client calls itself.
+    #[schema(required = true, example = "curl/8.5.0")]
     pub user_agent: Option<String>,
     /// In which request.
+    #[schema(example = "01936b2e-7c1a-7d53-9a53-5a6f0c2b9e11")]
     pub request_id: String,
     /// What was done.
+    #[schema(example = "task.update")]
     pub action: String,
     /// To which kind of resource.
+    #[schema(example = "task")]
     pub resource_kind: String,
     /// To which.
+    #[schema(required = true, example = "01936b2e-7c1a-7d53-9a53-5a6f0c2b9e12")]
     pub resource_id: Option<String>,
     /// `success`, `denied` or `failed`.
+    #[schema(example = "success")]
     pub result: String,
-    /// Fields with their values before and after, as JSON.
+    /// Fields with their values before and after; of a secret only that it changed.
     #[serde(serialize_with = "as_json")]
+    #[schema(value_type = Object, example = json!({"title": ["Water", "Water the plants"], "secret": "redacted"}))]
     pub changes: String,
 }
 
 fn as_json<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    serde_json::from_str::<Value>(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    serde_json::from_str::<&RawValue>(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 
 impl Record {

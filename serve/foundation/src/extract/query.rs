@@ -1,6 +1,7 @@
 //! `Query<T>`: parameters that the operation knows, each once, each of its form.
 
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde::de::value::MapDeserializer;
@@ -20,26 +21,42 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let start = || Problem::new(&codes::QUERY_INVALID).detail("The query is not valid.");
-        from_pairs(parts.uri.query().unwrap_or_default(), Place::Query, start).map(Self)
+        read(once(&parts.uri)?, Place::Query, invalid).map(Self)
     }
 }
 
-/// Values from `name=value&…`, each parameter once, or what is wrong with which of them.
-fn from_pairs<T: DeserializeOwned>(
-    encoded: &str,
-    place: Place,
-    start: impl Fn() -> Problem,
-) -> Result<T, Problem> {
-    let wrong = |(pointer, code, detail)| start().error_in(place, pointer, code, detail);
+/// The parameters of the query string in two parts, such as a filter that several operations have, and what is one's
+/// own. Those that neither part knows are refused.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Queries<A, B>(pub A, pub B);
+
+impl<A: DeserializeOwned, B: DeserializeOwned, S: Sync> FromRequestParts<S> for Queries<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let pairs = once(&parts.uri)?;
+        let (first, unknown) = take(pairs.clone(), Place::Query, invalid)?;
+        let rest = pairs.into_iter().filter(|(name, _)| unknown.contains(&pointer_to(name)));
+        let second = read(rest.collect(), Place::Query, invalid)?;
+        Ok(Self(first, second))
+    }
+}
+
+fn invalid() -> Problem {
+    Problem::new(&codes::QUERY_INVALID).detail("The query is not valid.")
+}
+
+/// The parameters of the query string, each of them once.
+fn once(uri: &Uri) -> Result<Vec<(String, Text)>, Problem> {
+    let wrong = |(pointer, code, detail)| invalid().error_in(Place::Query, pointer, code, detail);
     let mut once: Vec<(String, Text)> = Vec::new();
-    for (name, value) in decode(encoded, PARAMETERS).map_err(wrong)? {
+    for (name, value) in decode(uri.query().unwrap_or_default(), PARAMETERS).map_err(wrong)? {
         if once.iter().any(|(known, _)| *known == name) {
             return Err(wrong((pointer_to(&name), "duplicate-parameter", "This parameter is given twice.")));
         }
         once.push((name, Text(value)));
     }
-    read(once, place, start)
+    Ok(once)
 }
 
 /// The values as what the handler asks for, or what is wrong with which of them.
@@ -51,16 +68,31 @@ pub(super) fn read<T: DeserializeOwned, V>(
 where
     V: for<'de> IntoDeserializer<'de>,
 {
+    let (value, unknown) = take(pairs, place, &start)?;
+    if unknown.is_empty() {
+        return Ok(value);
+    }
+    Err(unknown.into_iter().fold(start(), |problem, pointer| {
+        problem.error_in(place, pointer, "unknown-parameter", "This parameter is unknown here.")
+    }))
+}
+
+/// What `T` knows of the values, and pointers to those that it does not know.
+fn take<T: DeserializeOwned, V>(
+    pairs: Vec<(String, V)>,
+    place: Place,
+    start: impl Fn() -> Problem,
+) -> Result<(T, Vec<String>), Problem>
+where
+    V: for<'de> IntoDeserializer<'de>,
+{
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let map = MapDeserializer::new(pairs.into_iter());
     let tracked = serde_path_to_error::Deserializer::new(map, &mut track);
     let value = serde_ignored::deserialize(tracked, |path| unknown.push(place::ignored(&path)));
     match value {
-        Ok(value) if unknown.is_empty() => Ok(value),
-        Ok(_) => Err(unknown.into_iter().fold(start(), |problem, pointer| {
-            problem.error_in(place, pointer, "unknown-parameter", "This parameter is unknown here.")
-        })),
+        Ok(value) => Ok((value, unknown)),
         Err(error) => {
             let error: serde::de::value::Error = error;
             let (code, pointer, detail) = place::explain(&error.to_string(), place::pointer(&track.path()));
@@ -105,6 +137,7 @@ fn text(encoded: &str) -> Result<String, (&'static str, &'static str)> {
 }
 
 /// A value that is a text and becomes a number or a truth value where one is asked for.
+#[derive(Clone)]
 pub(super) struct Text(pub(super) String);
 
 impl<'de> IntoDeserializer<'de> for Text {
@@ -193,7 +226,9 @@ mod tests {
     }
 
     fn read(query: &str) -> Result<Filter, (String, &'static str)> {
-        from_pairs(query, Place::Query, || Problem::new(&codes::QUERY_INVALID))
+        let uri = Uri::try_from(format!("/?{query}")).expect("a URI");
+        once(&uri)
+            .and_then(|pairs| super::read(pairs, Place::Query, invalid))
             .map_err(|problem| (problem.errors()[0].pointer.clone(), problem.errors()[0].code))
     }
 
@@ -205,6 +240,24 @@ mod tests {
         assert_eq!(filter, expected);
         assert_eq!(read("").expect("valid").state, None);
         assert_eq!(read("state=open").expect("valid").state, Some(State::Open));
+    }
+
+    #[tokio::test]
+    async fn two_parts_share_the_query_and_refuse_what_neither_knows() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Order {
+            by: Option<String>,
+        }
+        let read = async |uri: &str| {
+            let (mut parts, ()) = axum::http::Request::get(uri).body(()).expect("a request").into_parts();
+            Queries::<Filter, Order>::from_request_parts(&mut parts, &()).await
+        };
+        let Queries(filter, order) = read("/?by=name&limit=3").await.expect("valid");
+        assert_eq!((filter.limit, order.by.as_deref()), (Some(3), Some("name")));
+        let problem = read("/?by=name&limt=3&a%2Fb=1").await.unwrap_err();
+        let pointers: Vec<_> = problem.errors().iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/limt", "/a~1b"]);
+        assert!(read("/?limit=x").await.is_err());
     }
 
     #[test]
