@@ -1,4 +1,9 @@
-//! The audit log of an organization.
+//! The audit log of an organization: searched, exported and verified, and changed by nobody. One file an operation.
+
+pub mod export;
+pub mod list;
+pub mod show;
+pub mod verify;
 
 use foundation::auth::scope::Scope;
 

@@ -18,7 +18,8 @@ use utoipa_axum::routes;
 
 use crate::state::App;
 use crate::{
-    agents, home, invitations, members, organizations, projects, sessions, sign_in, tasks, tokens,
+    agents, audit_events, home, invitations, members, organizations, projects, sessions, sign_in, tasks,
+    tokens,
 };
 
 /// What the description says beside the operations.
@@ -37,6 +38,7 @@ use crate::{
         (name = "sessions", description = "Where you are signed in."),
         (name = "agents", description = "Programs that act for the organization."),
         (name = "tokens", description = "With which agents show who they are."),
+        (name = "audit", description = "What people and agents did, and what was refused to them."),
     )
 )]
 struct Described;
@@ -73,6 +75,10 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tokens::list::list))
         .routes(routes!(tokens::show::show, tokens::revoke::revoke))
         .routes(routes!(tokens::rotate::rotate))
+        .routes(routes!(audit_events::list::list))
+        .routes(routes!(audit_events::show::show))
+        .routes(routes!(audit_events::export::export))
+        .routes(routes!(audit_events::verify::verify))
 }
 
 /// The description of the operations.

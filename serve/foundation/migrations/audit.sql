@@ -20,7 +20,13 @@ CREATE TABLE audit_events (
 );
 CREATE INDEX audit_events_by_time ON audit_events (organization_id, occurred_at, id);
 CREATE INDEX audit_events_by_actor ON audit_events (organization_id, actor_id, occurred_at, id);
+CREATE INDEX audit_events_by_token ON audit_events (organization_id, token_id, occurred_at, id)
+    WHERE token_id IS NOT NULL;
+CREATE INDEX audit_events_by_action ON audit_events (organization_id, action, occurred_at, id);
 CREATE INDEX audit_events_by_resource ON audit_events (organization_id, resource_id, occurred_at, id);
+CREATE INDEX audit_events_by_request ON audit_events (organization_id, request_id);
+CREATE INDEX audit_events_not_well ON audit_events (organization_id, result, occurred_at, id)
+    WHERE result <> 'success';
 CREATE INDEX audit_events_by_position ON audit_events (organization_id, position, id);
 ALTER TABLE audit_events ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_events_tenant ON audit_events

@@ -1,7 +1,7 @@
 //! Lists, a page at a time: a stable order, a bounded size, and an opaque cursor to the next page.
 //!
-//! The order is that of `created_at` and then `id`, so that rows which appear or vanish meanwhile move no other row to
-//! another page. A list asks for one row more than it shows ([`PageRequest::rows_to_fetch`]) and knows by it whether
+//! The order is that of `created_at` and then `id`, or the reverse, so that rows which appear or vanish meanwhile move no
+//! other row to another page. A list asks for one row more than it shows ([`PageRequest::rows_to_fetch`]) and knows by it whether
 //! there is a next page.
 
 pub mod cursor;
@@ -10,7 +10,7 @@ use axum::Json;
 use axum::http::header::LINK;
 use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 use utoipa::ToSchema;
 
@@ -21,6 +21,15 @@ use cursor::{CursorKey, Position};
 pub const DEFAULT_LIMIT: u16 = 50;
 /// Most items of a page.
 pub const MAX_LIMIT: u16 = 200;
+
+/// The query parameters of a list, as they came.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Paging {
+    /// How many items the page has at most.
+    pub limit: Option<String>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
 
 /// Which page a caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +53,14 @@ impl PageRequest {
         let limit = limit.map_or(Ok(DEFAULT_LIMIT), read_limit)?;
         let after = cursor.map(|cursor| key.open(cursor, query)).transpose()?;
         Ok(Self { limit, after })
+    }
+
+    /// The same, of parameters that came together.
+    ///
+    /// # Errors
+    /// As [`PageRequest::read`].
+    pub fn of(paging: &Paging, key: &CursorKey, query: &str) -> Result<Self, Problem> {
+        Self::read(paging.limit.as_deref(), paging.cursor.as_deref(), key, query)
     }
 
     /// Items on the page, at most.

@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use axum::response::Response;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -160,6 +161,21 @@ impl Writes {
             Begun::New(unit) => Ok(unit),
             Begun::Answered(_) => Err(Problem::new(&codes::INTERNAL)),
         }
+    }
+}
+
+impl Writes {
+    /// Writes the event of something that changes nothing else, such as an export; the moment of the event.
+    ///
+    /// # Errors
+    /// The problem of the database; what the event is about must then not happen.
+    pub async fn record(&self, origin: &Origin, event: Event) -> Result<OffsetDateTime, Problem> {
+        let ask = Ask { origin, route: "", payload: b"", key: None };
+        let Begun::New(mut unit) = self.begin(ask).await? else { return Err(Problem::new(&codes::INTERNAL)) };
+        let now = unit.now();
+        unit.audit(event);
+        unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await?;
+        Ok(now)
     }
 }
 

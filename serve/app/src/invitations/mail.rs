@@ -14,7 +14,7 @@ use foundation::database::Database;
 use foundation::jobs::{Failure, Handler, Job};
 use foundation::outbox::NewJob;
 use foundation::problem::{Problem, codes};
-use foundation::webhook::seal::{KeyRing, Sealed};
+use foundation::seal::{KeyRing, Sealed};
 use foundation::write::Unit;
 use foundation::write::transaction::Transaction;
 use serde::{Deserialize, Serialize};

@@ -67,7 +67,10 @@ pub struct Record {
     pub result: String,
     /// Fields with their values before and after; of a secret only that it changed.
     #[serde(serialize_with = "as_json")]
-    #[schema(value_type = Object, example = json!({"title": ["Water", "Water the plants"], "secret": "redacted"}))]
+    #[schema(
+        value_type = std::collections::BTreeMap<String, serde_json::Value>,
+        example = json!({"title": ["Water", "Water the plants"], "secret": "redacted"})
+    )]
     pub changes: String,
 }
 

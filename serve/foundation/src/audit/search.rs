@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -84,6 +85,7 @@ impl ActorKind {
 pub struct Filter {
     /// Only what was done by people, by agents, by the application itself, or by strangers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
     pub actor_kind: Option<ActorKind>,
     /// Only what this person or agent did.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +107,7 @@ pub struct Filter {
     pub resource_id: Option<String>,
     /// Only what ended so.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
     pub result: Option<Outcome>,
     /// Only what was done in this request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,6 +119,14 @@ pub struct Filter {
     /// Only what happened before this moment.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub to: Option<OffsetDateTime>,
+}
+
+impl Filter {
+    /// What it says, as JSON.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        serde_json::to_value(self).expect("texts, identifiers and times")
+    }
 }
 
 /// In which order, and after which event of it.
