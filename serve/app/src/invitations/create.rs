@@ -92,7 +92,7 @@ pub async fn create(
             let invited = insert(unit, &app, &actor, organization, new).await?;
             let id = invited.invitation.id;
             let path = format!("/api/v1/organizations/{organization}/invitations/{id}");
-            Ok(Answer::json(StatusCode::CREATED, &invited)?.located(&path))
+            Ok(Answer::json(StatusCode::CREATED, &invited)?.located(&path).secret())
         })
         .await
 }
