@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
@@ -200,7 +201,9 @@ async fn told(mut stopped: tokio::sync::watch::Receiver<bool>) {
 /// With what services outside the platform are asked.
 fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
     let resolver = Arc::new(NameServers::of_system());
-    HttpClient::new(resolver, &config.extra_authorities, http_client::Limits::default())
+    // Somebody waits for it.
+    let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
+    HttpClient::new(resolver, &config.extra_authorities, limits)
 }
 
 /// What runs jobs within this process.

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs)]
 
 mod clients;
+pub mod issuer;
 pub mod servers;

@@ -52,6 +52,9 @@ pub enum TokenError {
     /// It names nobody.
     #[error("it names nobody")]
     Subject,
+    /// It has no name by which it would be known again.
+    #[error("it has no name by which it would be known again")]
+    Nameless,
     /// It was used before.
     #[error("it was used before")]
     Replayed,
@@ -72,6 +75,7 @@ impl TokenError {
             Self::Early => "token-early",
             Self::Nonce => "token-nonce",
             Self::Subject => "token-subject",
+            Self::Nameless => "token-nameless",
             Self::Replayed => "token-replayed",
         }
     }
@@ -252,7 +256,7 @@ impl LogoutToken {
             return Err(TokenError::Kind);
         }
         self.common.check(expected)?;
-        let id = self.jti.filter(|id| !id.is_empty()).ok_or(TokenError::Malformed)?;
+        let id = self.jti.filter(|id| !id.is_empty()).ok_or(TokenError::Nameless)?;
         let subject = self.common.subject()?.cloned();
         let ended = match (self.common.sid.filter(|sid| !sid.is_empty()), subject) {
             (Some(sid), _) => Ended::Session(sid),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod agents;
+mod sessions;
+mod sign_in;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,11 +1,13 @@
 //! One application with its servers, and who asks it.
 
 use axum::http::Method;
+use foundation::testing::issuer::{Identity, Issuer};
 use foundation::testing::servers::Servers;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::application::{Answer, Application, environment, migrate};
+use crate::support::application::{Answer, Application, PUBLIC_URL, environment, migrate};
+use crate::support::browser::Browser;
 use crate::support::seed;
 
 /// An application that is ready, with one organization.
@@ -13,6 +15,7 @@ pub struct Stage {
     // Dropped before the servers, so that it does not complain of their end.
     pub application: Application,
     pub servers: Servers,
+    pub issuer: Issuer,
     pub organization: Uuid,
 }
 
@@ -22,10 +25,15 @@ impl Stage {
         let servers = Servers::start();
         let migrated = migrate(&servers);
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-        let application = Application::start(&servers, environment(&servers));
+        let issuer = Issuer::start(&servers, &format!("{PUBLIC_URL}/sign-in/callback")).await;
+        let mut variables = environment(&servers);
+        variables.extend(issuer.environment(&servers));
+        // Tests are the edge: they say from where somebody comes.
+        variables.insert("TRUSTED_PROXIES", "127.0.0.1".to_owned());
+        let application = Application::start(&servers, variables);
         application.wait_for_missing(&[]).await;
         let organization = seed::organization(&servers, "first");
-        Self { application, servers, organization }
+        Self { application, servers, issuer, organization }
     }
 
     /// An agent of the organization with these scopes.
@@ -57,8 +65,28 @@ impl Stage {
     pub async fn person(&self, name: &str, role: &str) -> Caller<'_> {
         let person = seed::person(&self.servers, self.organization, name, role);
         let cookie = seed::session(&self.servers, person, Some(self.organization)).await;
-        let origin = ("origin", "https://app.example.test".to_owned());
+        let origin = ("origin", PUBLIC_URL.to_owned());
         Caller { application: &self.application, headers: vec![("cookie", cookie), origin] }
+    }
+
+    /// A browser that has been nowhere.
+    pub fn browser(&self) -> Browser<'_> {
+        Browser::new(&self.application)
+    }
+
+    /// A browser in which this person has signed in at the issuer.
+    pub async fn signed_in(&self, subject: &str) -> Browser<'_> {
+        self.issuer.awaits(Some(Identity::of(subject)));
+        let mut browser = self.browser();
+        let answer = browser.signs_in(&self.issuer, "/sign-in").await;
+        assert_eq!(answer.status, 303, "{}", answer.text);
+        browser
+    }
+
+    /// Who asks by the session of this browser, from a page of the site.
+    pub fn page_of(&self, browser: &Browser<'_>) -> Caller<'_> {
+        let headers = vec![("cookie", browser.cookies()), ("origin", PUBLIC_URL.to_owned())];
+        Caller { application: &self.application, headers }
     }
 
     /// How many rows a table has, or a condition on it.

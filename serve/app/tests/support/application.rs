@@ -20,6 +20,10 @@ use tokio_rustls::TlsConnector;
 use foundation::testing::servers::{Server, Servers, free_ports, send, wait_until};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_app");
+/// Where people and agents think that the application is.
+pub const PUBLIC_URL: &str = "https://app.example.test";
+/// What cursors and forms are signed with.
+pub const SECRET_KEY: &str = "correct horse battery staple, twice";
 
 /// What came back.
 pub struct Answer {
@@ -50,12 +54,12 @@ pub struct Application {
 
 /// The environment that the platform gives the container, with `127.0.0.1` for every host.
 pub fn environment(servers: &Servers) -> BTreeMap<&'static str, String> {
-    std::fs::write(servers.path("secret-key"), "correct horse battery staple, twice\n").unwrap();
+    std::fs::write(servers.path("secret-key"), format!("{SECRET_KEY}\n")).unwrap();
     std::fs::write(servers.path("sealing-keys"), format!("1:{}=\n", "A".repeat(43))).unwrap();
     let file = |name: &str| servers.path(name).display().to_string();
     BTreeMap::from([
         ("BIND_ADDRESS", "127.0.0.1".to_owned()),
-        ("PUBLIC_URL", "https://app.example.test".to_owned()),
+        ("PUBLIC_URL", PUBLIC_URL.to_owned()),
         ("PRIVATE_CA_FILE", file("ca.pem")),
         ("TLS_CERT_FILE", file("server.pem")),
         ("TLS_KEY_FILE", file("server.key")),

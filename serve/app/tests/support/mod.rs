@@ -4,4 +4,5 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub mod application;
+pub mod browser;
 pub mod seed;

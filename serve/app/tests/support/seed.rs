@@ -85,13 +85,28 @@ pub fn person(servers: &Servers, organization: Uuid, subject: &str, role: &str) 
     servers.sql(
         &format!(
             "INSERT INTO people (id, subject, email, name, created_at, updated_at) \
-             VALUES ('{id}', '{subject}', '{subject}@example.test', '{subject}', now(), now()); \
-             INSERT INTO memberships (organization_id, person_id, role, created_at, updated_at) \
-             VALUES ('{organization}', '{id}', '{role}', now(), now())"
+             VALUES ('{id}', '{subject}', '{subject}@example.test', '{subject}', now(), now())"
         ),
         "app",
     );
+    member(servers, organization, id, role);
     id
+}
+
+/// Makes the person a member of the organization, with this role.
+pub fn member(servers: &Servers, organization: Uuid, person: Uuid, role: &str) {
+    servers.sql(
+        &format!(
+            "INSERT INTO memberships (organization_id, person_id, role, created_at, updated_at) \
+             VALUES ('{organization}', '{person}', '{role}', now(), now())"
+        ),
+        "app",
+    );
+}
+
+/// The person whom the issuer names so.
+pub fn person_of(servers: &Servers, subject: &str) -> Uuid {
+    servers.sql(&format!("SELECT id FROM people WHERE subject = '{subject}'"), "app").parse().unwrap()
 }
 
 /// A session of the person in the organization: the value of the header `Cookie`.

@@ -185,7 +185,8 @@ impl Sessions {
         let mut secret = [0; 32];
         self.randomness.fill(&mut secret);
         let key = SessionKey::of_secret(&secret);
-        let now = self.clock.now();
+        // To the microsecond, as cursors have it.
+        let now = self.clock.now().truncate_to_microsecond();
         let session = Session {
             id: new_id(&*self.clock, &*self.randomness),
             person: sign_in.person,
