@@ -210,20 +210,17 @@ impl Unit {
         &self.origin
     }
 
-    /// Goes on in another organization: the rest of the write sees it alone, and its audit events are that one's.
+    /// Goes on in the name of a person, and in an organization, who were not known when the write began. The rest of it
+    /// sees that organization, and its audit events are that one's.
     ///
     /// # Errors
     /// The problem of the database.
-    pub async fn enter(&mut self, organization: Option<Uuid>) -> Result<(), Problem> {
+    pub async fn go_on_as(&mut self, person: Uuid, organization: Option<Uuid>) -> Result<(), Problem> {
         self.transaction.enter(organization).await?;
-        self.origin.organization = organization;
-        Ok(())
-    }
-
-    /// Goes on in the name of a person who was a stranger when the write began.
-    pub fn act_as(&mut self, person: Uuid) {
         self.origin.actor_kind = "person";
         self.origin.actor_id = Some(person);
+        self.origin.organization = organization;
+        Ok(())
     }
 
     /// Leaves a job that runs after the effect was committed; it says which request it follows from.

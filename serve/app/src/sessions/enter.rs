@@ -44,14 +44,14 @@ pub async fn enter(
     actor.person_or_refuse()?;
     let entry: Entry = request.json()?;
     app.writes
-        .perform(&actor, &request, async |unit| {
+        .perform_within(Some(entry.organization_id), &actor, &request, async |unit| {
             let workplace = apply(&app, unit, &actor, entry.organization_id).await?;
             Answer::json(StatusCode::OK, &workplace)
         })
         .await
 }
 
-/// Lets the person's session work in an organization, within a write, which goes on there.
+/// Lets the person's session work in an organization, by a write within that one.
 ///
 /// # Errors
 /// A problem `people-only`, `not-found` where the person is no member, `unauthenticated` where the session has ended
@@ -73,7 +73,6 @@ pub async fn apply(
     })?;
     let workplace =
         Workplace { id: organization, name: row.get("name"), role: Some(Role::stored(row.get("role"))) };
-    unit.enter(Some(organization)).await?;
     if !app.authentication.sessions.enter(&person.session, Some(organization)).await? {
         return Err(Problem::new(&codes::UNAUTHENTICATED));
     }

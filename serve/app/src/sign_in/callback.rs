@@ -168,8 +168,7 @@ async fn begin(
     let (id, now) = (unit.new_id(), unit.now());
     let person: Uuid = one(&unit, SIGNS_IN, &[&id, &subject, &email, &name, &now]).await?;
     let organization: Option<Uuid> = one(&unit, TO_ENTER, &[&person]).await?;
-    unit.act_as(person);
-    unit.enter(organization).await?;
+    unit.go_on_as(person, organization).await?;
     let sign_in = session::SignIn {
         person,
         organization,

@@ -86,7 +86,6 @@ pub(super) fn of(shape: &Shape, rules: &Rules) -> Vec<&'static Code> {
     );
     also(rules.who == Who::Person, &[&codes::PEOPLE_ONLY]);
     also(rules.who != Who::Anybody && !shape.reads(), &[&codes::CROSS_SITE]);
-    also(rules.who == Who::Person, &[&codes::PEOPLE_ONLY]);
     also(!rules.scopes.is_empty(), &[&codes::INSUFFICIENT_SCOPE]);
     also(
         shape.takes_key(rules),
