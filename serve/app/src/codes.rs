@@ -4,6 +4,7 @@ use foundation::problem::Code;
 
 /// All of them, in alphabetical order of their names.
 pub const ALL: &[&Code] = &[
+    &DELIVERY_PENDING,
     &INVITATION_EXPIRED,
     &INVITATION_REVOKED,
     &INVITATION_USED,
@@ -14,7 +15,17 @@ pub const ALL: &[&Code] = &[
     &SIGN_IN_EXPIRED,
     &SIGN_IN_FAILED,
     &SIGN_IN_UNAVAILABLE,
+    &WEBHOOK_DISABLED,
 ];
+
+/// The delivery is under way.
+pub const DELIVERY_PENDING: Code = Code {
+    code: "delivery-pending",
+    status: 409,
+    title: "The delivery is under way",
+    about: "It is being tried, or will be again at next_attempt_at. It can be sent again when it is delivered or was given \
+            up.",
+};
 
 /// The invitation was not accepted in time.
 pub const INVITATION_EXPIRED: Code = Code {
@@ -104,6 +115,14 @@ pub const SIGN_IN_UNAVAILABLE: Code = Code {
     title: "Nobody can sign in now",
     about: "The issuer that knows people does not answer, or none is configured. Who is signed in stays so. Try again \
             in a moment; if it lasts, tell whoever runs this site the request id, by which the log says what was wrong.",
+};
+
+/// Nothing is delivered to a webhook that is disabled.
+pub const WEBHOOK_DISABLED: Code = Code {
+    code: "webhook-disabled",
+    status: 409,
+    title: "The webhook is disabled",
+    about: "Nothing is delivered to it. Put right what disabled_reason says, change it to enabled, and try again.",
 };
 
 #[cfg(test)]

@@ -44,6 +44,19 @@ pub struct ServeConfig {
     pub issuer: Option<IssuerConfig>,
     /// Authorities that are trusted beside the public ones for the issuer and other services.
     pub extra_authorities: Vec<CertificateDer<'static>>,
+    /// Where webhooks may go beyond the public Internet: for labs and tests.
+    pub webhook_networks: Vec<IpNet>,
+    /// Where jobs run.
+    pub workers: Workers,
+}
+
+/// Where jobs run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// In the process that serves, and in others of the same kind.
+    Here,
+    /// In processes of their own, which `app work` is.
+    Elsewhere,
 }
 
 /// The OpenID Connect issuer, and who the application is to it.
@@ -88,6 +101,8 @@ impl ServeConfig {
         let issuer = issuer(&mut reader);
         let extra_authorities = reader.extra_authorities();
         let mail = mail::Settings::read(&mut reader, &extra_authorities);
+        let webhook_networks = reader.networks("WEBHOOK_ALLOWED_NETWORKS");
+        let workers = workers(&mut reader);
         if let (Some(listen), Some(metrics)) = (&listen, metrics)
             && listen.application == metrics
         {
@@ -109,6 +124,8 @@ impl ServeConfig {
                 issuer,
                 extra_authorities,
                 mail,
+                webhook_networks,
+                workers: workers?,
             })
         })();
         reader.finish(config)
@@ -181,6 +198,19 @@ fn discovery(issuer: &str) -> Option<Url> {
     })?;
     let base = url.as_str().trim_end_matches('/');
     Url::parse(&format!("{base}/.well-known/openid-configuration")).ok()
+}
+
+/// `WORKERS`: `none` where `app work` runs the jobs.
+fn workers(reader: &mut Reader) -> Option<Workers> {
+    let name = "WORKERS";
+    match reader.optional(name).as_deref() {
+        None => Some(Workers::Here),
+        Some("none") => Some(Workers::Elsewhere),
+        Some(_) => {
+            reader.problem(format!("{name}: is not `none`; leave it unset where this process runs the jobs"));
+            None
+        }
+    }
 }
 
 impl MigrateConfig {

@@ -12,6 +12,7 @@ mod agents;
 mod audit_events;
 mod codes;
 mod config;
+mod deliveries;
 mod events;
 mod health;
 mod home;
@@ -44,7 +45,6 @@ use foundation::http_client::{self, HttpClient};
 use foundation::problem::registry::{Registry, RegistryError};
 use foundation::request::{Contexts, Edges};
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
-use foundation::webhook::client::{Client, Limits};
 use foundation::webhook::resolve::NameServers;
 use foundation::{migrate, server, tls};
 use mail::Mailer;
@@ -170,7 +170,7 @@ async fn serve() -> Result<(), Failure> {
         std::future::pending(),
     ));
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let jobs = tokio::spawn(worker(&app, &metrics)?.run(told(stopped.clone())));
+    let jobs = tokio::spawn(worker(&app, &metrics).run(told(stopped.clone())));
     let router = routes::router(Arc::clone(&app), &problems, border)?;
     let serving = server::serve(application, tls, router, told(stopped));
     let stopping = async {
@@ -207,12 +207,10 @@ fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
 }
 
 /// What runs jobs within this process.
-fn worker(app: &App, metrics: &Metrics) -> Result<foundation::jobs::Worker, Failure> {
+fn worker(app: &App, metrics: &Metrics) -> foundation::jobs::Worker {
     let counts = foundation::jobs::Metrics::default();
     metrics.register(|registry| counts.register(registry));
-    let resolver = Arc::new(NameServers::of_system());
-    let client = Client::new(resolver, &[], Limits::default())?;
-    Ok(worker::worker(app, client, counts))
+    worker::worker(app, counts)
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {

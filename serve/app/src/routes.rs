@@ -18,8 +18,8 @@ use utoipa_axum::routes;
 
 use crate::state::App;
 use crate::{
-    agents, audit_events, home, invitations, members, organizations, projects, sessions, sign_in, tasks,
-    tokens,
+    agents, audit_events, deliveries, home, invitations, members, organizations, projects, sessions, sign_in,
+    tasks, tokens, webhooks,
 };
 
 /// What the description says beside the operations.
@@ -38,6 +38,7 @@ use crate::{
         (name = "sessions", description = "Where you are signed in."),
         (name = "agents", description = "Programs that act for the organization."),
         (name = "tokens", description = "With which agents show who they are."),
+        (name = "webhooks", description = "Where an organization is told of what happens, and how that went."),
         (name = "audit", description = "What people and agents did, and what was refused to them."),
     )
 )]
@@ -75,6 +76,13 @@ fn api() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(tokens::list::list))
         .routes(routes!(tokens::show::show, tokens::revoke::revoke))
         .routes(routes!(tokens::rotate::rotate))
+        .routes(routes!(webhooks::list::list, webhooks::create::create))
+        .routes(routes!(webhooks::show::show, webhooks::update::update, webhooks::delete::delete))
+        .routes(routes!(webhooks::rotate_secret::rotate_secret))
+        .routes(routes!(webhooks::test::test))
+        .routes(routes!(deliveries::list::list))
+        .routes(routes!(deliveries::show::show))
+        .routes(routes!(deliveries::replay::replay))
         .routes(routes!(audit_events::list::list))
         .routes(routes!(audit_events::show::show))
         .routes(routes!(audit_events::export::export))

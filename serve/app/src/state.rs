@@ -18,6 +18,9 @@ use foundation::rate_limit::layer::RateLimits;
 use foundation::request::RequestContext;
 use foundation::seal::KeyRing;
 use foundation::signing::ShortSecret;
+use foundation::webhook::address::Allowed;
+use foundation::webhook::client::{Client, Limits};
+use foundation::webhook::resolve::NameServers;
 use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
@@ -57,6 +60,8 @@ pub struct App {
     pub sealing: Arc<KeyRing>,
     /// Sends mail, where a mail server is configured.
     pub mail: Option<Arc<Mailer>>,
+    /// Delivers to webhooks, and says where it would not.
+    pub webhooks: Client,
     /// What tokens start with.
     pub prefix: Prefix,
     /// Lets people sign in, where an issuer is configured.
@@ -76,6 +81,9 @@ pub enum PrepareError {
     /// The public URL cannot have paths.
     #[error("preparing to sign people in: {0}; check PUBLIC_URL")]
     PublicUrl(#[from] url::ParseError),
+    /// A certificate is no authority's.
+    #[error("preparing to deliver webhooks: {0}; check EXTRA_CA_FILE")]
+    Webhooks(#[from] rustls::Error),
 }
 
 impl App {
@@ -110,6 +118,9 @@ impl App {
             SignIn::new(issuer, &config.public_url, http, Arc::clone(&stores.durable), made_by)
         });
         let limits = RateLimits { limiter, prefix: prefix.clone(), class: limits::class };
+        let resolver = Arc::new(NameServers::of_system());
+        let reach = Limits { allowed: Allowed::also(config.webhook_networks.clone()), ..Limits::default() };
+        let webhooks = Client::new(resolver, &config.extra_authorities, reach)?;
         Ok(Self {
             stores,
             health,
@@ -122,6 +133,7 @@ impl App {
             queue,
             sealing: Arc::clone(&config.sealing_keys),
             mail,
+            webhooks,
             prefix,
             sign_in: sign_in.transpose()?,
             clock,

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use foundation::audit::seal::Sealer;
 use foundation::jobs::{Metrics, Registry, Schedule, Worker};
-use foundation::webhook::client::Client;
 use foundation::webhook::deliver::Deliver;
 use foundation::webhook::event::Dispatch;
-use foundation::write::sweep::Sweeper;
+use foundation::{webhook, write};
 
 use crate::invitations::mail::SendInvitation;
 use crate::organizations::purge::Purge;
@@ -18,9 +17,11 @@ use crate::state::App;
 const SEALED_EVERY: Duration = Duration::from_secs(10);
 /// How long answers are kept beyond their time at most.
 const SWEPT_EVERY: Duration = Duration::from_secs(600);
+/// How long the log of a webhook's deliveries is kept.
+const DELIVERIES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// A worker with every handler of the application.
-pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
+pub fn worker(app: &App, metrics: Metrics) -> Worker {
     let database = app.stores.database.clone();
     let (clock, randomness) = (Arc::clone(&app.clock), Arc::clone(&app.randomness));
     let dispatch = Dispatch {
@@ -32,7 +33,7 @@ pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
     let deliver = Deliver {
         database: database.clone(),
         queue: app.queue.clone(),
-        client,
+        client: app.webhooks.clone(),
         keys: Arc::clone(&app.sealing),
         clock: Arc::clone(&clock),
         randomness: Arc::clone(&randomness),
@@ -41,7 +42,8 @@ pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
         .with(dispatch)
         .with(deliver)
         .with(Sealer::new(database.clone(), Arc::clone(&clock)))
-        .with(Sweeper::new(database.clone(), Arc::clone(&clock)))
+        .with(write::sweep::Sweeper::new(database.clone(), Arc::clone(&clock)))
+        .with(webhook::sweep::Sweeper::new(database.clone(), Arc::clone(&clock), DELIVERIES_KEPT))
         .with(SendInvitation::new(app))
         .with(Purge::new(database.clone()));
     Worker::new(database, app.queue.clone(), registry, clock, randomness)
@@ -50,5 +52,10 @@ pub fn worker(app: &App, client: Client, metrics: Metrics) -> Worker {
 }
 
 fn schedules() -> Vec<Schedule> {
-    vec![Sealer::schedule(SEALED_EVERY), Sweeper::schedule(SWEPT_EVERY), Purge::schedule()]
+    vec![
+        Sealer::schedule(SEALED_EVERY),
+        write::sweep::Sweeper::schedule(SWEPT_EVERY),
+        webhook::sweep::Sweeper::schedule(SWEPT_EVERY),
+        Purge::schedule(),
+    ]
 }

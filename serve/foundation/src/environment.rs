@@ -191,7 +191,11 @@ impl<'a> Reader<'a> {
     /// `TRUSTED_PROXIES`: the networks of the edge hosts, separated by commas, whose word counts for who the client is.
     /// None where it is not set.
     pub fn trusted_proxies(&mut self) -> Vec<IpNet> {
-        let name = "TRUSTED_PROXIES";
+        self.networks("TRUSTED_PROXIES")
+    }
+
+    /// Addresses and networks, separated by commas. None where the variable is not set.
+    pub fn networks(&mut self, name: &str) -> Vec<IpNet> {
         let text = self.optional(name).unwrap_or_default();
         let network = |part: &str| part.parse().ok().or_else(|| part.parse::<IpAddr>().ok().map(IpNet::from));
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());

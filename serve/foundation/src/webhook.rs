@@ -6,10 +6,12 @@
 pub mod address;
 pub mod client;
 pub mod deliver;
+pub mod delivery;
 pub mod endpoint;
 pub mod event;
 pub mod resolve;
 pub mod sign;
+pub mod sweep;
 
 use deadpool_postgres::GenericClient;
 use uuid::Uuid;

@@ -149,7 +149,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Members are described where they are declared; one that is only a reference is described there.
+    /// Members are described where they are declared; one that is only a reference is described there, and one that may be
+    /// nothing beside what else it is.
     fn schema(&mut self, place: &str, schema: &Value) {
         for (name, property) in members(schema, "properties") {
             let place = format!("{name} of {place}");

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::client::{Answer, Client, SendError};
-use super::event::Event;
+use super::event::{DISABLED, Event};
 use super::{endpoint, enter, sign};
 use crate::clock::{Clock, Randomness, new_id};
 use crate::database::Database;
@@ -41,17 +41,22 @@ const LOAD: &str = "\
     SELECT endpoint.id, endpoint.url, endpoint.disabled_at IS NOT NULL, message.id, message.payload \
     FROM webhook_deliveries AS delivery \
     JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id \
-    JOIN webhook_messages AS message ON message.id = delivery.message_id WHERE delivery.id = $1";
+    JOIN webhook_messages AS message ON message.id = delivery.message_id WHERE delivery.id = $1 AND delivery.job_id = $2";
 const ATTEMPT: &str = "\
     INSERT INTO webhook_attempts (id, organization_id, delivery_id, status, milliseconds, error, excerpt) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const STATE: &str = "UPDATE webhook_deliveries SET state = $2 WHERE id = $1";
-const WELL: &str =
-    "UPDATE webhook_endpoints SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL";
+// What people see of an endpoint has another version when it changes.
+const WELL: &str = "\
+    UPDATE webhook_endpoints SET failing_since = NULL, version = version + 1 \
+    WHERE id = $1 AND failing_since IS NOT NULL";
 const ILL: &str = "\
-    UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, now()) WHERE id = $1 RETURNING failing_since";
+    UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, now()), \
+                                 version = version + (failing_since IS NULL)::integer \
+    WHERE id = $1 RETURNING failing_since";
 const DISABLE: &str = "\
-    UPDATE webhook_endpoints SET disabled_at = now(), disabled_reason = $2 WHERE id = $1 AND disabled_at IS NULL";
+    UPDATE webhook_endpoints SET disabled_at = now(), disabled_reason = $2, version = version + 1 \
+    WHERE id = $1 AND disabled_at IS NULL";
 
 /// Which delivery.
 #[derive(Debug, Deserialize)]
@@ -96,15 +101,20 @@ impl Handler for Deliver {
     async fn run(&self, job: Job<Delivery>) -> Result<(), Failure> {
         let organization =
             job.organization_id.ok_or_else(|| Failure::Never("a delivery has an organization".to_owned()))?;
-        // An endpoint that was deleted or disabled in the meantime wants nothing.
-        let Some(parcel) = self.load(organization, job.payload.delivery).await? else { return Ok(()) };
+        // An endpoint that was deleted or disabled in the meantime wants nothing, and what is delivered again is left to
+        // the job that does so.
+        let Some(parcel) = self.load(organization, job.payload.delivery, job.id).await? else {
+            return Ok(());
+        };
         let started = tokio::time::Instant::now();
         let sent = self.send(&parcel).await;
         let milliseconds = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.record(organization, &job, &parcel, &sent, milliseconds).await?;
         match sent {
             Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
-            Ok(answer) if answer.status == GONE => Err(Failure::Never("the endpoint is gone".to_owned())),
+            // Given up, which the delivery's log says. It is no dead job: the operator can do nothing about it.
+            Ok(answer) if answer.status == GONE => Ok(()),
+            _ if job.is_last() => Ok(()),
             Ok(answer) => Err(Failure::Again(format!("the endpoint answered {}", answer.status))),
             Err(error) => Err(Failure::Again(error.to_string())),
         }
@@ -112,12 +122,14 @@ impl Handler for Deliver {
 }
 
 impl Deliver {
-    async fn load(&self, organization: Uuid, delivery: Uuid) -> Result<Option<Parcel>, Failure> {
+    async fn load(&self, organization: Uuid, delivery: Uuid, job: Uuid) -> Result<Option<Parcel>, Failure> {
         let mut connection = self.database.connection().await?;
         let transaction = connection.transaction().await?;
         enter(&transaction, organization).await?;
         let statement = transaction.prepare_cached(LOAD).await?;
-        let Some(row) = transaction.query_opt(&statement, &[&delivery]).await? else { return Ok(None) };
+        let Some(row) = transaction.query_opt(&statement, &[&delivery, &job]).await? else {
+            return Ok(None);
+        };
         if row.get(2) {
             let statement = transaction.prepare_cached(STATE).await?;
             transaction.execute(&statement, &[&delivery, &"failed"]).await?;
@@ -210,7 +222,7 @@ impl Deliver {
         if client.execute(&statement, &[&parcel.endpoint, &reason]).await? == 1 {
             tracing::warn!(action = "webhook", endpoint = %parcel.endpoint, reason, result = "disabled");
             let data = serde_json::json!({"endpoint_id": parcel.endpoint, "reason": reason});
-            let event = Event { kind: "webhook_endpoint.disabled".to_owned(), timestamp: now, data };
+            let event = Event { kind: DISABLED.to_owned(), timestamp: now, data };
             outbox::enqueue(client, &event.job(organization, &*self.clock, &*self.randomness)?).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Endpoints and their secrets. Everything here runs in a transaction whose `app.organization` is the endpoint's.
+//! Endpoints and their secrets, changed within a write of the endpoint's organization.
 
 use std::time::Duration;
 
@@ -6,36 +6,37 @@ use deadpool_postgres::GenericClient;
 use uuid::Uuid;
 
 use super::sign::WebhookSecret;
-use crate::clock::{Clock, Randomness, new_id};
+use crate::problem::{Problem, codes};
 use crate::seal::{KeyRing, SealError, Sealed};
+use crate::write::Unit;
+
+/// Secrets that sign at once. An endpoint that changes its secret again and again has no more.
+const MOST_SECRETS: i64 = 3;
 
 const INSERT: &str = "\
-    INSERT INTO webhook_endpoints (id, organization_id, url, description, events) VALUES ($1, $2, $3, $4, $5)";
+    INSERT INTO webhook_endpoints (id, organization_id, url, description, events, created_at, created_by, updated_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $6)";
 const ADD_SECRET: &str = "\
     INSERT INTO webhook_secrets (id, organization_id, endpoint_id, key_id, sealed) VALUES ($1, $2, $3, $4, $5)";
+/// The one that is current now signs for a while; of those before, the latest.
 const RETIRE_SECRETS: &str = "\
+    WITH kept AS (\
+        SELECT id FROM webhook_secrets WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > now()) \
+        ORDER BY created_at DESC, id DESC LIMIT $3), \
+    removed AS (DELETE FROM webhook_secrets WHERE endpoint_id = $1 AND id NOT IN (SELECT id FROM kept)) \
     UPDATE webhook_secrets SET expires_at = now() + make_interval(secs => $2) \
     WHERE endpoint_id = $1 AND expires_at IS NULL";
 const SECRETS: &str = "\
     SELECT key_id, sealed FROM webhook_secrets \
-    WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at DESC, id DESC";
-/// A delivery that is still tried is left alone.
-const REPLAY: &str = "\
-    WITH again AS (\
-        UPDATE webhook_deliveries SET state = 'pending' WHERE id = $1 AND state <> 'pending' \
-        RETURNING id, organization_id) \
-    INSERT INTO jobs (id, queue, kind, organization_id, payload, unique_key, run_at, feed_at, max_attempts) \
-    SELECT $2, 'default', 'webhook.deliver', organization_id, jsonb_build_object('delivery', id), id::text, now(), \
-           now(), $3 FROM again \
-    ON CONFLICT (kind, unique_key) WHERE feed_at IS NOT NULL DO NOTHING";
+    WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > now()) ORDER BY created_at DESC, id DESC LIMIT $2";
 
-/// Why an endpoint or its secret could not be changed.
+/// Why the secrets of an endpoint cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
+pub enum SecretsError {
     /// PostgreSQL refused or was not there.
-    #[error("changing a webhook's endpoint: {0}")]
+    #[error("reading a webhook's secrets: {0}")]
     Database(#[from] tokio_postgres::Error),
-    /// The secret could not be sealed or opened.
+    /// One of them cannot be opened.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// What was opened is no secret.
@@ -54,83 +55,68 @@ pub struct NewEndpoint {
     pub description: String,
     /// Types of events; none means all.
     pub events: Vec<String>,
+    /// Who makes it.
+    pub created_by: Uuid,
 }
 
-/// Makes identifiers and secrets, and seals them.
-#[derive(Debug, Clone, Copy)]
-pub struct Maker<'a> {
-    /// Seals secrets.
-    pub keys: &'a KeyRing,
-    /// For identifiers.
-    pub clock: &'a dyn Clock,
-    /// For identifiers and secrets.
-    pub randomness: &'a dyn Randomness,
+/// Makes an endpoint; its secret is to be shown once.
+///
+/// # Errors
+/// A problem of the database.
+pub async fn create(
+    unit: &mut Unit,
+    keys: &KeyRing,
+    new: &NewEndpoint,
+) -> Result<(Uuid, WebhookSecret), Problem> {
+    let (id, now) = (unit.new_id(), unit.now());
+    unit.transaction
+        .query(
+            INSERT,
+            &[&id, &new.organization_id, &new.url, &new.description, &new.events, &now, &new.created_by],
+        )
+        .await?;
+    Ok((id, add_secret(unit, keys, new.organization_id, id)?))
 }
 
-impl Maker<'_> {
-    /// Makes an endpoint; its secret is to be shown once.
-    ///
-    /// # Errors
-    /// [`EndpointError`].
-    pub async fn create(
-        &self,
-        client: &impl GenericClient,
-        new: &NewEndpoint,
-    ) -> Result<(Uuid, WebhookSecret), EndpointError> {
-        let id = new_id(self.clock, self.randomness);
-        let statement = client.prepare_cached(INSERT).await?;
-        client
-            .execute(&statement, &[&id, &new.organization_id, &new.url, &new.description, &new.events])
-            .await?;
-        Ok((id, self.add_secret(client, new.organization_id, id).await?))
-    }
+/// Makes a new secret; the one before signs beside it for as long as `overlap`.
+///
+/// # Errors
+/// A problem of the database.
+pub async fn rotate(
+    unit: &mut Unit,
+    keys: &KeyRing,
+    organization_id: Uuid,
+    endpoint_id: Uuid,
+    overlap: Duration,
+) -> Result<WebhookSecret, Problem> {
+    let retired = MOST_SECRETS - 1;
+    unit.transaction.query(RETIRE_SECRETS, &[&endpoint_id, &overlap.as_secs_f64(), &retired]).await?;
+    add_secret(unit, keys, organization_id, endpoint_id)
+}
 
-    /// Makes a new secret; the old ones sign beside it for as long as `overlap`.
-    ///
-    /// # Errors
-    /// [`EndpointError`].
-    pub async fn rotate(
-        &self,
-        client: &impl GenericClient,
-        organization_id: Uuid,
-        endpoint_id: Uuid,
-        overlap: Duration,
-    ) -> Result<WebhookSecret, EndpointError> {
-        let statement = client.prepare_cached(RETIRE_SECRETS).await?;
-        client.execute(&statement, &[&endpoint_id, &overlap.as_secs_f64()]).await?;
-        self.add_secret(client, organization_id, endpoint_id).await
-    }
-
-    /// Delivers again what was delivered or given up: the same message with the same id. False when there is no such
-    /// delivery or it is being tried.
-    ///
-    /// # Errors
-    /// When PostgreSQL cannot be asked.
-    pub async fn replay(
-        &self,
-        client: &impl GenericClient,
-        delivery_id: Uuid,
-    ) -> Result<bool, tokio_postgres::Error> {
-        let statement = client.prepare_cached(REPLAY).await?;
-        let job = new_id(self.clock, self.randomness);
-        Ok(client.execute(&statement, &[&delivery_id, &job, &super::deliver::ATTEMPTS]).await? == 1)
-    }
-
-    async fn add_secret(
-        &self,
-        client: &impl GenericClient,
-        organization_id: Uuid,
-        endpoint_id: Uuid,
-    ) -> Result<WebhookSecret, EndpointError> {
-        let secret = WebhookSecret::new(self.randomness);
-        let sealed = self.keys.seal(secret.bytes(), endpoint_id.as_bytes(), self.randomness)?;
-        let id = new_id(self.clock, self.randomness);
-        let statement = client.prepare_cached(ADD_SECRET).await?;
-        client
-            .execute(&statement, &[&id, &organization_id, &endpoint_id, &sealed.key_id, &sealed.bytes])
-            .await?;
-        Ok(secret)
-    }
+fn add_secret(
+    unit: &mut Unit,
+    keys: &KeyRing,
+    organization_id: Uuid,
+    endpoint_id: Uuid,
+) -> Result<WebhookSecret, Problem> {
+    let secret = WebhookSecret::new(unit.randomness());
+    let sealed = keys.seal(secret.bytes(), endpoint_id.as_bytes(), unit.randomness()).map_err(|error| {
+        tracing::error!(%error, "a webhook's secret cannot be sealed");
+        Problem::new(&codes::INTERNAL)
+    })?;
+    let id = unit.new_id();
+    unit.transaction.later(
+        ADD_SECRET,
+        vec![
+            Box::new(id),
+            Box::new(organization_id),
+            Box::new(endpoint_id),
+            Box::new(sealed.key_id),
+            Box::new(sealed.bytes),
+        ],
+    );
+    Ok(secret)
 }
 
 /// The secrets that sign now, the newest first.
@@ -138,10 +124,10 @@ pub(super) async fn secrets(
     client: &impl GenericClient,
     keys: &KeyRing,
     endpoint_id: Uuid,
-) -> Result<Vec<WebhookSecret>, EndpointError> {
+) -> Result<Vec<WebhookSecret>, SecretsError> {
     let statement = client.prepare_cached(SECRETS).await?;
     let mut secrets = Vec::new();
-    for row in client.query(&statement, &[&endpoint_id]).await? {
+    for row in client.query(&statement, &[&endpoint_id, &MOST_SECRETS]).await? {
         let sealed = Sealed { key_id: row.get(0), bytes: row.get(1) };
         secrets.push(WebhookSecret::from_bytes(keys.open(&sealed, endpoint_id.as_bytes())?)?);
     }

@@ -21,16 +21,21 @@ const MESSAGE: &str = "\
 const ENDPOINTS: &str = "\
     SELECT id FROM webhook_endpoints \
     WHERE organization_id = $1 AND disabled_at IS NULL AND (events = '{}' OR $2 = ANY (events))";
-/// A delivery and its job for each endpoint that has none of this message yet. A job has its delivery's identifier.
+/// A delivery and its job for each endpoint that has none of this message yet. Its first job has its identifier.
 const DELIVERIES: &str = "\
     WITH made AS (\
-        INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, message_id) \
-        SELECT wanted.id, $1, wanted.endpoint_id, $2 FROM unnest($3::uuid[], $4::uuid[]) AS wanted (id, endpoint_id) \
+        INSERT INTO webhook_deliveries (id, organization_id, endpoint_id, message_id, job_id) \
+        SELECT wanted.id, $1, wanted.endpoint_id, $2, wanted.id FROM unnest($3::uuid[], $4::uuid[]) AS wanted (id, endpoint_id) \
         ON CONFLICT (message_id, endpoint_id) DO NOTHING RETURNING id) \
-    INSERT INTO jobs (id, queue, kind, organization_id, payload, unique_key, run_at, feed_at, max_attempts, \
-                      request_id, traceparent) \
-    SELECT id, 'default', 'webhook.deliver', $1, jsonb_build_object('delivery', id), id::text, now(), now(), \
-           $5, $6, $7 FROM made";
+    INSERT INTO jobs (id, queue, kind, organization_id, payload, run_at, feed_at, max_attempts, request_id, \
+                      traceparent) \
+    SELECT id, 'default', 'webhook.deliver', $1, jsonb_build_object('delivery', id), now(), now(), $5, $6, $7 \
+    FROM made";
+
+/// An endpoint of the organization was disabled, because it is gone or has failed for long.
+pub const DISABLED: &str = "webhook.disabled";
+/// Somebody asked whether an endpoint works.
+pub const TEST: &str = "webhook.test";
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -67,11 +72,17 @@ impl Event {
         clock: &dyn Clock,
         randomness: &dyn Randomness,
     ) -> Result<NewJob, EventError> {
-        let length = serde_json::to_vec(self)?.len();
-        if length >= PAYLOAD_LIMIT {
-            return Err(EventError::TooLong(length));
-        }
+        self.payload()?;
         Ok(NewJob::new(Dispatch::KIND, self, clock, randomness)?.organization(organization_id))
+    }
+
+    /// The very bytes that are signed, as text.
+    pub(super) fn payload(&self) -> Result<String, EventError> {
+        let payload = serde_json::to_string(self)?;
+        if payload.len() >= PAYLOAD_LIMIT {
+            return Err(EventError::TooLong(payload.len()));
+        }
+        Ok(payload)
     }
 }
 

@@ -3,14 +3,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
+use foundation::audit::Origin;
 use foundation::clock::testing::FixedClock;
 use foundation::clock::{Clock, Randomness, SystemClock, SystemRandomness, new_id};
 use foundation::database::Database;
 use foundation::jobs::{Queue, Registry, Schedule, Settings, Worker};
 use foundation::migrate::Migration;
 use foundation::outbox::{self, NewJob};
+use foundation::problem::Problem;
 use foundation::testing::servers::{Server, Servers};
 use foundation::valkey::Valkey;
+use foundation::write::idempotency::Answer;
+use foundation::write::{Ask, Begun, Unit, Writes};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -82,6 +87,32 @@ impl Platform {
         let id = outbox::enqueue(&client, job).await.unwrap();
         self.0.queue.wake();
         id
+    }
+
+    /// What `effect` comes to in a write of the organization, by the machine's clock.
+    pub async fn write<T>(
+        &self,
+        organization: Uuid,
+        effect: impl AsyncFnOnce(&mut Unit) -> Result<T, Problem>,
+    ) -> T {
+        let randomness: Arc<dyn Randomness> = self.0.randomness.clone();
+        let keys_last = Duration::from_secs(60);
+        let writes = Writes::new(self.0.database.clone(), Arc::new(SystemClock), randomness, keys_last)
+            .waking(self.0.queue.clone());
+        let origin = Origin {
+            actor_kind: "system",
+            actor_id: None,
+            token_id: None,
+            organization: Some(organization),
+            address: None,
+            user_agent: None,
+            request_id: "test".to_owned(),
+        };
+        let ask = Ask { origin: &origin, route: "POST /", payload: b"", key: None };
+        let Begun::New(mut unit) = writes.begin(ask).await.unwrap() else { panic!("there is no key") };
+        let outcome = effect(&mut unit).await.unwrap();
+        unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.unwrap();
+        outcome
     }
 
     /// Short times, so that a test of what takes them is over soon.

@@ -10,10 +10,12 @@ use foundation::seal::KeyRing;
 use foundation::webhook::address::Allowed;
 use foundation::webhook::client::{Client, Limits};
 use foundation::webhook::deliver::Deliver;
-use foundation::webhook::endpoint::{Maker, NewEndpoint};
+use foundation::webhook::delivery;
+use foundation::webhook::endpoint::{self, NewEndpoint};
 use foundation::webhook::event::{Dispatch, Event};
 use foundation::webhook::resolve::Resolve;
 use foundation::webhook::sign::signatures;
+use foundation::webhook::sweep::Sweeper;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -87,23 +89,23 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
     let worker = platform.work(Registry::default().with(deliver).with(dispatch));
 
     let (mine, other) = (platform.id(), platform.id());
-    let maker = Maker { keys: &keys, clock: &SystemClock, randomness: &SystemRandomness };
-    let mut connection = platform.database().connection().await.unwrap();
     let mut secrets = Vec::new();
     for organization in [mine, other] {
-        let transaction = connection.transaction().await.unwrap();
-        enter(&transaction, organization).await;
         let url = format!("http://127.0.0.1:{port}/{organization}");
         let new = NewEndpoint {
             organization_id: organization,
             url,
             description: String::new(),
             events: vec!["task.made".to_owned()],
+            created_by: organization,
         };
-        let (id, secret) = maker.create(&transaction, &new).await.unwrap();
-        let newer = maker.rotate(&transaction, organization, id, Duration::from_secs(600)).await.unwrap();
+        let made = platform.write(organization, async |unit| endpoint::create(unit, &keys, &new).await);
+        let (id, secret) = made.await;
+        let overlap = Duration::from_secs(600);
+        let newer = platform
+            .write(organization, async |unit| endpoint::rotate(unit, &keys, organization, id, overlap).await)
+            .await;
         secrets.push([newer, secret]);
-        transaction.commit().await.unwrap();
     }
     let event = |kind: &str| Event {
         kind: kind.to_owned(),
@@ -137,18 +139,19 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
     );
 
     let delivery: Uuid = platform.sql("SELECT id FROM webhook_deliveries").parse().unwrap();
-    for (organization, replayed) in [(other, false), (mine, true)] {
-        let transaction = connection.transaction().await.unwrap();
-        enter(&transaction, organization).await;
-        assert_eq!(maker.replay(&transaction, delivery).await.unwrap(), replayed);
-        transaction.commit().await.unwrap();
-    }
+    platform.write(mine, async |unit| delivery::replay(unit, mine, delivery).await).await;
     eventually("the replay", || platform.sql("SELECT count(*) FROM webhook_attempts") == "3").await;
     platform.enqueue(&event("task.made").job(mine, &SystemClock, &SystemRandomness).unwrap()).await.unwrap();
     eventually("the endpoint to be disabled", || {
         platform.sql("SELECT string_agg(disabled_reason, ',') FROM webhook_endpoints") == "gone"
     })
     .await;
+    assert_eq!(
+        platform.sql("SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL"),
+        "0",
+        "what a receiver refuses is nothing for the operator"
+    );
+    let mut connection = platform.database().connection().await.unwrap();
     let transaction = connection.transaction().await.unwrap();
     enter(&transaction, other).await;
     let seen: i64 =
@@ -156,6 +159,15 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
     assert_eq!(seen, 0, "another organization sees no delivery");
     drop(transaction);
     worker.stop().await;
+
+    // What is young or still tried stays.
+    let sweeper =
+        |kept| Sweeper::new(platform.database().clone(), Arc::new(SystemClock), Duration::from_secs(kept));
+    assert_eq!(sweeper(3600).sweep().await.unwrap(), 0);
+    platform.sql(&format!("UPDATE webhook_deliveries SET state = 'pending' WHERE id = '{delivery}'"));
+    sweeper(0).sweep().await.unwrap();
+    assert_eq!(platform.sql("SELECT id FROM webhook_deliveries"), delivery.to_string());
+    assert_eq!(platform.sql("SELECT count(*) FROM webhook_messages"), "1");
 }
 
 async fn enter(client: &impl deadpool_postgres::GenericClient, organization: Uuid) {
