@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::get;
 use foundation::auth::layer::authenticate;
 use foundation::border::{self, Border};
 use foundation::health;
 use foundation::openapi::{self, Document, DocumentError};
-use foundation::problem::pages;
+use foundation::problem::pages as problem_pages;
 use foundation::problem::registry::Registry;
 use foundation::rate_limit::layer::{limit_callers, limit_people};
 use utoipa::OpenApi;
@@ -18,7 +17,7 @@ use utoipa_axum::routes;
 
 use crate::state::App;
 use crate::{
-    agents, audit_events, deliveries, home, invitations, members, organizations, projects, sessions, sign_in,
+    agents, audit_events, deliveries, invitations, members, organizations, pages, projects, sessions, sign_in,
     tasks, tokens, webhooks,
 };
 
@@ -106,7 +105,7 @@ pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Rout
     let (limits, authentication) = (Arc::clone(&app.limits), Arc::clone(&app.authentication));
     // The outermost last: limits that need no person, who asks, limits of the person.
     let router = Router::from(api())
-        .route("/", get(home::show))
+        .merge(pages::router())
         .merge(sign_in::routes())
         .with_state(app)
         .layer(from_fn_with_state(Arc::clone(&limits), limit_people))
@@ -114,8 +113,10 @@ pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Rout
         .layer(from_fn_with_state(limits, limit_callers))
         .merge(probes)
         .merge(openapi::router(&document(problems)?))
-        .merge(pages::router(problems));
-    Ok(border::around(router, border))
+        .merge(problem_pages::router(problems))
+        .merge(pages::assets::router());
+    let policy = Arc::new(pages::finish::Policy::new(""));
+    Ok(border::around(router, border).layer(from_fn_with_state(policy, pages::finish::finish)))
 }
 
 #[cfg(test)]

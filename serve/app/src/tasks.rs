@@ -124,6 +124,11 @@ impl Task {
         }
     }
 
+    /// Whether it should have been done before this day.
+    pub fn is_overdue(&self, today: &Date) -> bool {
+        self.state != State::Done && self.due_on.is_some_and(|due_on| due_on < *today)
+    }
+
     /// The tag of this version.
     pub fn etag(&self) -> ETag {
         ETag::of_version(self.version)

@@ -73,6 +73,12 @@ pub struct Tag {
 }
 
 impl Condition {
+    /// This tag alone, where it comes by another way than a header, such as a form.
+    #[must_use]
+    pub fn of(tag: &ETag) -> Self {
+        Self::Tags(vec![Tag { weak: false, opaque: tag.0.clone() }])
+    }
+
     /// `If-Match`, if it was sent.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! A page for people: which release is up, and what it reaches.
+//! Which release is up, and what it reaches; for everybody.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use foundation::html;
 
 use crate::state::App;
 
-const STYLE: &str = include_str!("home.css");
+const STYLE: &str = include_str!("status.css");
 /// Each store: its check, what people call it, what it is for.
 const STORES: [(&str, &str, &str); 3] = [
     ("database", "PostgreSQL", "through PgBouncer"),
@@ -18,7 +18,7 @@ const STORES: [(&str, &str, &str); 3] = [
     ("cache", "Valkey, cache", "may forget"),
 ];
 
-/// `GET /`.
+/// `GET /status`.
 pub async fn show(State(app): State<Arc<App>>) -> Response {
     let missing = app.health.missing().await;
     let page = render(app.public_url.host_str().unwrap_or_default(), &app.release, &missing);
