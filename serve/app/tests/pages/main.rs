@@ -1,0 +1,11 @@
+//! The pages of the real binary in a real browser: one module an area.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod browser;
+mod look;
+#[path = "../api/stage.rs"]
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+mod work;
