@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 
 use crate::state::App;
 use crate::{
-    agents, audit_events, deliveries, invitations, members, organizations, pages, projects, sessions, sign_in,
-    tasks, tokens, webhooks,
+    agents, audit_events, deliveries, invitations, members, organizations, pages, projects, sessions,
+    sign_in, tasks, tokens, webhooks,
 };
 
 /// What the description says beside the operations.

@@ -6,6 +6,7 @@ mod json;
 mod path;
 mod place;
 mod query;
+mod strict;
 
 pub use body::{BodyLimits, Bytes};
 pub use form::{Form, FormBody};

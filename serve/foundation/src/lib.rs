@@ -28,6 +28,7 @@ pub mod signing;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod tls;
 pub mod valkey;
 pub mod webhook;

@@ -5,6 +5,7 @@
 //! headers, parameters, every problem with an example. [`Document::gaps`] says what is still missing, and [`router`]
 //! serves the result.
 
+mod bodies;
 mod complete;
 mod components;
 mod example;

@@ -53,7 +53,8 @@ impl Form {
     /// Where something was changed meanwhile: what its fields say now, so that the person can compare, and its version,
     /// so that sending the form once more overwrites that.
     pub fn beside<const N: usize>(mut self, version: i64, now: [(&'static str, String); N]) -> Self {
-        let differs = |(field, value): &(&'static str, String)| self.value(field) != value.replace("\r\n", "\n");
+        let differs =
+            |(field, value): &(&'static str, String)| self.value(field) != value.replace("\r\n", "\n");
         self.now = now.into_iter().filter(differs).collect();
         self.values.retain(|(field, _)| field != "version");
         self.with("version", version.to_string())

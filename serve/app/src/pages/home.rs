@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::body::Body;
 use axum::extract::{FromRequestParts as _, State as Shared};
 use axum::http::Request;
-use axum::body::Body;
 use axum::response::Response;
 use foundation::auth::actor::Actor;
 use foundation::page::MAX_LIMIT;

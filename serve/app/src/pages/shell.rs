@@ -67,7 +67,8 @@ impl<'a> Shell<'a> {
             return Vec::new();
         }
         let seen = ENTRIES.into_iter().filter(|(.., scope)| self.visitor.may(scope));
-        seen.map(|(section, path, name, _)| Entry { path, name, is_current: section == self.section }).collect()
+        seen.map(|(section, path, name, _)| Entry { path, name, is_current: section == self.section })
+            .collect()
     }
 
     /// Whether the page is one of the person's own.

@@ -45,7 +45,9 @@ impl FromRequestParts<Arc<App>> for Visitor {
         let context = RequestContext::from_request_parts(parts, app).await?;
         let actor = Actor::from_request_parts(parts, app).await?;
         let Actor::Person(person) = &actor else {
-            return Err(Problem::new(&codes::UNAUTHENTICATED).detail("Pages are for people; programs use /api/v1/."));
+            return Err(
+                Problem::new(&codes::UNAUTHENTICATED).detail("Pages are for people; programs use /api/v1/.")
+            );
         };
         let (name, organization) = known(app, person, &context).await?;
         let csrf_token = app.authentication.csrf.token(&person.session);

@@ -9,8 +9,7 @@ use time::{Date, Month, OffsetDateTime};
 pub fn moment(value: &OffsetDateTime, _: &dyn askama::Values) -> askama::Result<HtmlSafeOutput<String>> {
     let utc = value.to_offset(time::UtcOffset::UTC);
     let (date, hour, minute) = (day_of(utc.date()), utc.hour(), utc.minute());
-    let machine =
-        format!("{}T{:02}:{:02}:{:02}Z", iso(utc.date()), utc.hour(), utc.minute(), utc.second());
+    let machine = format!("{}T{:02}:{:02}:{:02}Z", iso(utc.date()), utc.hour(), utc.minute(), utc.second());
     Ok(HtmlSafeOutput(format!("<time datetime=\"{machine}\">{date}, {hour:02}:{minute:02} UTC</time>")))
 }
 

@@ -17,11 +17,15 @@ use uuid::Uuid;
 use super::{Project, READ, columns};
 use crate::state::App;
 
-const FIND: &str = concat!("SELECT ", columns!(), " FROM projects WHERE organization_id = $1 AND id = $2");
+const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM projects WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL"
+);
 
 /// Shows a project
 ///
-/// One that was deleted is shown as long as it can be restored.
+/// One that was deleted is only in the list of those that were, until it is restored.
 #[utoipa::path(
     get, path = "/api/v1/projects/{id}", tag = "projects", operation_id = "showProject",
     params(("id" = Uuid, Path, description = "The project's id.")),

@@ -20,13 +20,13 @@ use crate::state::App;
 const FIND: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM tasks WHERE organization_id = $1 AND id = $2 AND ",
+    " FROM tasks WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL AND ",
     project_is_there!()
 );
 
 /// Shows a task
 ///
-/// One that was deleted is shown as long as it can be restored.
+/// One that was deleted is only in the list of those that were, until it is restored.
 #[utoipa::path(
     get, path = "/api/v1/tasks/{id}", tag = "tasks", operation_id = "showTask",
     params(("id" = Uuid, Path, description = "The task's id.")),

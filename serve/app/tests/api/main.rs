@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod agents;
+mod schemathesis;
 mod sessions;
 mod sign_in;
 mod stage;

@@ -138,7 +138,8 @@ impl Browser {
     /// The whole page as it looks, a PNG in base 64.
     pub async fn picture(&self) -> String {
         let whole = json!({"captureBeyondViewport": true, "format": "png"});
-        let size = self.run("return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]");
+        let size =
+            self.run("return [document.documentElement.scrollWidth, document.documentElement.scrollHeight]");
         let size = size.await;
         let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
         let mut parameters = whole;
@@ -168,7 +169,12 @@ impl Browser {
             match self.ask("POST", &path, &json!({"using": using, "value": value})).await {
                 Ok(element) => return element[ELEMENT].as_str().unwrap().to_owned(),
                 Err(refusal) if tokio::time::Instant::now() > deadline => {
-                    panic!("no {selector} at {}: {}\n{}", self.path().await, refusal["message"], self.source().await)
+                    panic!(
+                        "no {selector} at {}: {}\n{}",
+                        self.path().await,
+                        refusal["message"],
+                        self.source().await
+                    )
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
@@ -183,7 +189,8 @@ impl Browser {
 
     /// Clicks on the button or link that reads so.
     pub async fn press(&self, text: &str) {
-        self.click(&format!("//*[self::a or self::button or self::summary][normalize-space()='{text}']")).await;
+        self.click(&format!("//*[self::a or self::button or self::summary][normalize-space()='{text}']"))
+            .await;
     }
 
     /// Replaces what a field holds, as somebody who types.
@@ -197,7 +204,9 @@ impl Browser {
     pub async fn keys(&self, keys: &str) {
         let actions: Vec<Value> = keys
             .chars()
-            .flat_map(|key| [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})])
+            .flat_map(|key| {
+                [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})]
+            })
             .collect();
         let source = json!({"actions": [{"type": "key", "id": "keyboard", "actions": actions}]});
         self.post("/actions", source).await;

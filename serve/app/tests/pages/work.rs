@@ -52,7 +52,11 @@ async fn a_person_makes_changes_deletes_and_restores_a_task() {
     browser.press("Save").await;
     assert_eq!(browser.text("h1").await, "Water the plants <b>well</b>");
     for (title, state, due) in [
-        ("Repair the greenhouse before the first frost comes, which is early this year", "open", "2027-03-01"),
+        (
+            "Repair the greenhouse before the first frost comes, which is early this year",
+            "open",
+            "2027-03-01",
+        ),
         ("Order seeds", "done", "2026-02-01"),
         ("Sharpen the shears", "started", "2026-11-02"),
     ] {

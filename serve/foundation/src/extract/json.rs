@@ -7,6 +7,7 @@ use serde_json::error::Category;
 
 use super::body::{content_type, is_utf8, limits, read, unsupported_type};
 use super::place;
+use super::strict::Strict;
 use crate::problem::{Problem, codes};
 
 /// Problems with more errors than this name the first ones.
@@ -107,7 +108,7 @@ pub(crate) fn from_slice<T: DeserializeOwned>(body: &[u8], depth: usize) -> Resu
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let mut json = serde_json::Deserializer::from_str(text);
-    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let tracked = serde_path_to_error::Deserializer::new(Strict(&mut json), &mut track);
     let value = serde_ignored::deserialize(tracked, |path| {
         if unknown.len() < ERRORS {
             unknown.push(place::ignored(&path));
@@ -248,7 +249,9 @@ mod tests {
         let cases = [
             (r#"{"title":1}"#, "/title", "wrong-type"),
             (r#"{}"#, "/title", "missing-field"),
-            (r#"[]"#, "", "wrong-length"),
+            (r#"[]"#, "", "wrong-type"),
+            (r#"["a",[["b"]],1]"#, "", "wrong-type"),
+            (r#"{"title":"a","labels":[["b"]]}"#, "/labels/0", "wrong-type"),
             (r#""text""#, "", "wrong-type"),
             (r#"{"title":"a","priority":256}"#, "/priority", "invalid-value"),
             (r#"{"title":"a","labels":[{"name":"a"},{"name":null}]}"#, "/labels/1/name", "wrong-type"),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::components::{self, BEARER, SESSION, key_parameter, reference, spelled};
 use super::problems::{self, Body, Shape};
 use super::rules::{EXTENSION, KeyUse, Rules, Who};
-use super::{DocumentError, METHODS, example};
+use super::{DocumentError, METHODS, bodies, example};
 use crate::problem::registry::Registry;
 use crate::problem::{Code, codes};
 use crate::rate_limit;
@@ -33,6 +33,7 @@ pub(super) fn document(document: &mut Value, registry: &Registry) -> Result<(), 
         }
     }
     add_components(document, &answered);
+    bodies::restrict(document);
     example::fill(document);
     Ok(())
 }

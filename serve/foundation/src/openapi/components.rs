@@ -97,13 +97,13 @@ pub(super) fn parameters() -> Vec<(String, Value)> {
             "Makes the write happen once, however often it is sent: for {hours} hours the same key gets the same answer \
              again. A key belongs to its caller, its route and its body. Bare or in quotation marks."
         );
-        let schema = json!({ "type": "string", "minLength": 1, "maxLength": idempotency::LONGEST + quotes });
+        let schema = json!({
+            "type": "string", "minLength": 1, "maxLength": idempotency::LONGEST + quotes,
+            "pattern": idempotency::pattern()
+        });
         (key_parameter(required), header(&idempotency::HEADER, required, text, schema, &format!("\"{ID}\"")))
     };
     let text = || json!({ "type": "string" });
-    let id = json!({
-        "type": "string", "minLength": 1, "maxLength": REQUEST_ID_LENGTH, "pattern": "^[A-Za-z0-9._-]+$"
-    });
     vec![
         key(false),
         key(true),
@@ -132,8 +132,11 @@ pub(super) fn parameters() -> Vec<(String, Value)> {
             header(
                 &REQUEST_ID,
                 false,
-                "Names the request in the server's log. Without it the server chooses one.",
-                id,
+                &format!(
+                    "Names the request in the server's log: 1 to {REQUEST_ID_LENGTH} letters, digits, `-`, `_` and `.`. \
+                     Without it, or where it is anything else, the server chooses one."
+                ),
+                text(),
                 ID,
             ),
         ),

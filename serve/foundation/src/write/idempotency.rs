@@ -36,6 +36,11 @@ pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 pub const KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A longer key is refused.
 pub const LONGEST: usize = 255;
+/// What the header holds, for whoever sends one.
+pub(crate) fn pattern() -> String {
+    let key = format!(r"[!#-\[\]-~]{{1,{LONGEST}}}");
+    format!("^(?:\"{key}\"|{key})$")
+}
 
 /// Takes the key's lock until the transaction ends, if nobody has it, and looks up what is kept.
 pub(super) const LOOK_UP: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1 || ' ' || $2, 0)) AS free, \
