@@ -128,7 +128,7 @@ class Bench:
                 # What follows from the request before is done by then.
                 time.sleep(0.05)
                 proxy.take()
-                answers[kind] = self.ask(kind, f"{running.server.name}-{number}")
+                answers[kind] = self.ask(running, kind, f"{running.server.name}-{number}")
                 counted = proxy.take()
                 counts.append(counted.exchanges)
                 statements += counted.statements
@@ -136,7 +136,7 @@ class Bench:
         self.reset()
         return {"round_trips": trips, "answers": answers, "statements": statements}
 
-    def ask(self, kind: str, key: str) -> Answer:
+    def ask(self, running: Running, kind: str, key: str) -> Answer:
         headers = {"Authorization": f"Bearer {self.agent['token']}", "X-Forwarded-For": self.agent["address"]}
         match kind:
             case "show":
@@ -148,7 +148,8 @@ class Bench:
                 headers |= {"Content-Type": "application/json", "Idempotency-Key": f'"{key}"'}
                 answer = ask("POST", "/api/v1/tasks", headers, json.dumps(new))
         if answer.status not in (200, 201):
-            raise RuntimeError(f"{kind}: {answer.status} {answer.body.decode()}")
+            log = running.log.read_text()[-2000:]
+            raise RuntimeError(f"{running.server.name}, {kind}: {answer.status} {answer.body.decode()}\n{log}")
         return answer
 
 

@@ -43,7 +43,10 @@ FIRST, ALONE, LAST = "BEGIN", "INSERT INTO tasks ", "COMMIT"
 def statements_of_write(seen: list[str]) -> list[str]:
     """The write, out of everything that went over the wire while it was asked for."""
     wanted = [FIRST, *VALUES, LAST]
-    found = [next((statement for statement in seen if statement.startswith(start)), None) for start in wanted]
+    found = [
+        next((statement for statement in seen if statement == start or start in VALUES and statement.startswith(start)), None)
+        for start in wanted
+    ]
     if None in found:
         missing = [start for start, statement in zip(wanted, found, strict=True) if statement is None]
         raise RuntimeError(f"the application's write has changed: it sends no statement that begins with {missing}")
@@ -90,9 +93,9 @@ def script(statements: list[str]) -> str:
 def command(programs: str, files: list[Path], seconds: float) -> list[str]:
     """pgbench, through PgBouncer, with TLS verified."""
     return [
-        *("env", f"PGPASSWORD={PASSWORD}", "PGSSLMODE=verify-full", "PGSSLROOTCERT=/srv/ca.pem"),
+        *("env", f"PGPASSWORD={PASSWORD}", "PGSSLMODE=verify-full", "PGSSLROOTCERT=/srv/ca.pem", "HOME=/srv"),
         *(f"{programs}/pgbench", "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "1", "-T", str(round(seconds))),
-        *("-h", "localhost", "-p", str(PGBOUNCER), "-U", "app"),
+        *("-h", "127.0.0.1", "-p", str(PGBOUNCER), "-U", "app"),
         *(word for file in files for word in ("-f", f"/srv/{file.name}")),
         "app",
     ]

@@ -8,9 +8,10 @@ pg.types.setTypeParser(pg.types.builtins.DATE, (text) => text)
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
 
 export function openPool(log) {
+  const url = new URL(process.env.DATABASE_URL)
+  url.password = readFileSync(process.env.DATABASE_PASSWORD_FILE, 'utf8').trim()
   const pool = new pg.Pool({
-    connectionString: process.env.DATABASE_URL,
-    password: readFileSync(process.env.DATABASE_PASSWORD_FILE, 'utf8').trim(),
+    connectionString: url.href,
     ssl: { ca: readFileSync(process.env.PRIVATE_CA_FILE, 'utf8') },
     max: 16,
     idleTimeoutMillis: 0
