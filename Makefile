@@ -24,5 +24,7 @@ quick: prerequisites ## the inner loop: unit and snapshot tests only
 test: prerequisites  ## everything, in labs of its own beside any that is up; needs root
 	.ci/test
 
-bench: build         ## the numbers, in a lab of their own; needs root
+bench: prerequisites ## the numbers, in a lab and with servers of their own; needs root
+	. .ci/environment; cargo build --release --locked -p bastide-cli -p app -p bench-load
 	. .ci/environment; bench/converge/run
+	. .ci/environment; bench/api/run

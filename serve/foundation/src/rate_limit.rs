@@ -14,14 +14,13 @@ use std::time::Duration;
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use redis::cmd;
 use uuid::Uuid;
 
 use crate::auth::session::SessionKey;
 use crate::auth::token::TokenHash;
 use crate::clock::Clock;
 use crate::problem::{Problem, codes};
-use crate::valkey::Valkey;
+use crate::valkey::{Script, Valkey};
 use gcra::{Quota, Standing};
 
 const SCRIPT: &str = include_str!("rate_limit/gcra.lua");
@@ -120,6 +119,7 @@ impl Decision {
 #[derive(Debug)]
 pub struct RateLimiter {
     cache: Arc<Valkey>,
+    script: Script,
     clock: Arc<dyn Clock>,
     let_through: AtomicU64,
     /// Until then (microseconds) Valkey is left alone.
@@ -130,7 +130,8 @@ impl RateLimiter {
     /// Counts in the cache instance.
     #[must_use]
     pub fn new(cache: Arc<Valkey>, clock: Arc<dyn Clock>) -> Self {
-        Self { cache, clock, let_through: AtomicU64::new(0), paused_until: AtomicI64::new(i64::MIN) }
+        let script = Script::new(SCRIPT);
+        Self { cache, script, clock, let_through: AtomicU64::new(0), paused_until: AtomicI64::new(i64::MIN) }
     }
 
     /// How many requests passed because Valkey did not answer: a metric to alert on.
@@ -154,16 +155,11 @@ impl RateLimiter {
     }
 
     async fn ask(&self, limits: &[Limit], now: i64) -> Option<Vec<i64>> {
-        let mut command = cmd("EVAL");
-        command.arg(SCRIPT).arg(limits.len());
-        for limit in limits {
-            command.arg(format!("app:limit:{}:{}", limit.name, limit.subject.key()));
-        }
-        command.arg(now);
-        for limit in limits {
-            command.arg(limit.quota.interval_us()).arg(limit.quota.requests());
-        }
-        let error = match tokio::time::timeout(PATIENCE, self.cache.ask(&command)).await {
+        let name = |limit: &Limit| format!("app:limit:{}:{}", limit.name, limit.subject.key());
+        let keys: Vec<String> = limits.iter().map(name).collect();
+        let quotas = limits.iter().flat_map(|limit| [limit.quota.interval_us(), limit.quota.requests().into()]);
+        let values: Vec<i64> = std::iter::once(now).chain(quotas).collect();
+        let error = match tokio::time::timeout(PATIENCE, self.cache.run(&self.script, &keys, values)).await {
             Ok(Ok(answer)) => return Some(answer),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),

@@ -1,5 +1,7 @@
 //! The two Valkey instances: one connection each, opened when needed and opened again after it broke.
 
+mod script;
+
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSubStream};
@@ -12,6 +14,8 @@ use tokio::sync::Mutex;
 
 use crate::environment::{PrivateCa, ValkeyEndpoint};
 use crate::problem::{Problem, unavailable};
+
+pub use script::Script;
 
 /// A connection that is not there after this long will not be in time for the request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);

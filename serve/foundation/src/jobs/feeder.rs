@@ -12,6 +12,8 @@ use super::{Queue, worker::Shared};
 const CAPACITY: i64 = 1000;
 /// So many of a kind by one statement.
 const BATCH: i64 = 200;
+/// After it was told of a job it waits this long for others: many writes at once then cost one round.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Feeds until dropped: when told, when the process was told by another, and every so often.
 pub(super) async fn feed(shared: &Shared) {
@@ -27,7 +29,9 @@ pub(super) async fn feed(shared: &Shared) {
             }
         }
         let told = shared.queue.written.notified();
-        let _ = tokio::time::timeout(shared.settings.poll, told).await;
+        if tokio::time::timeout(shared.settings.poll, told).await.is_ok() {
+            tokio::time::sleep(GATHER).await;
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::{Map, Value};
+use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -53,65 +53,97 @@ impl<W: Write + Send + 'static, S: Subscriber> Layer<S> for JsonLines<W> {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields { scrubber: &self.scrubber, fields: Map::new() };
-        event.record(&mut fields);
-        let mut line = Map::new();
-        let timestamp = self.clock.now().format(&Rfc3339).unwrap_or_default();
-        line.insert("timestamp".to_owned(), timestamp.into());
-        line.insert("level".to_owned(), event.metadata().level().as_str().to_ascii_lowercase().into());
-        request::with_current(|context| {
-            line.insert("trace_id".to_owned(), context.trace.trace_id().into());
-            line.insert("request_id".to_owned(), (*context.request_id).into());
-        });
-        // Fields with a fixed meaning cannot be taken by an event.
-        for (name, value) in fields.fields {
-            line.entry(name).or_insert(value);
-        }
-        let mut text = Value::Object(line).to_string();
-        text.push('\n');
+        let mut line = Line::begin(&self.scrubber);
+        line.put("timestamp", &self.clock.now().format(&Rfc3339).unwrap_or_default());
+        line.put("level", name(*event.metadata().level()));
+        line.in_request = request::with_current(|context| {
+            line.put("trace_id", &context.trace.trace_id());
+            line.put("request_id", &context.request_id);
+        })
+        .is_some();
+        event.record(&mut line);
         // A log that cannot be written has nowhere to say so.
-        let _ = self.writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(text.as_bytes());
+        let _ = self.writer.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line.end());
     }
 }
 
-struct Fields<'a> {
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+/// A line that is being written. Every request has one, so it is put together without a tree in between.
+struct Line<'a> {
     scrubber: &'a Scrubber,
-    fields: Map<String, Value>,
+    text: Vec<u8>,
+    in_request: bool,
 }
 
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: Value) {
-        self.fields.insert(field.name().to_owned(), value);
+impl<'a> Line<'a> {
+    fn begin(scrubber: &'a Scrubber) -> Self {
+        let mut text = Vec::with_capacity(512);
+        text.push(b'{');
+        Self { scrubber, text, in_request: false }
     }
 
-    fn text(&mut self, field: &Field, text: &str) {
-        let value = self.scrubber.field(field.name(), text);
-        self.put(field, value.into());
+    fn put<T: Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        self.write(name);
+        self.text.push(b':');
+        self.write(value);
+    }
+
+    fn write<T: Serialize + ?Sized>(&mut self, value: &T) {
+        serde_json::to_writer(&mut self.text, value).expect("texts and numbers are JSON, and memory takes them");
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.text.extend_from_slice(b"}\n");
+        self.text
+    }
+
+    /// What an event says itself. Fields with a fixed meaning cannot be taken by it.
+    fn field<T: Serialize + ?Sized>(&mut self, field: &Field, value: &T) {
+        let taken = match field.name() {
+            "timestamp" | "level" => true,
+            "trace_id" | "request_id" => self.in_request,
+            _ => false,
+        };
+        if !taken {
+            self.put(field.name(), value);
+        }
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Line<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
+        self.field(field, &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.field(field, &value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
+        self.field(field, &value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.field(field, &value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, value);
+        self.field(field, &*self.scrubber.field(field.name(), value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.text(field, &format!("{value:?}"));
+        self.record_str(field, &format!("{value:?}"));
     }
 }

@@ -62,12 +62,21 @@ fn follows(word: &str, separator: &str, still: bool) -> bool {
     still || (scheme && separator == " ") || assigned
 }
 
+/// Whether the name is, or ends with, one whose values are secret: `client_secret` is, `secrets` is not.
 fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('_', "-");
+    let name = name.as_bytes();
     NAMES.iter().any(|secret| {
-        let secret = secret.replace('_', "-");
-        name == secret || name.strip_suffix(secret.as_str()).is_some_and(|before| before.ends_with('-'))
+        name.len().checked_sub(secret.len()).is_some_and(|at| {
+            let (before, end) = name.split_at(at);
+            let whole_word = before.last().is_none_or(|byte| matches!(byte, b'-' | b'_'));
+            whole_word && end.iter().zip(secret.bytes()).all(|(one, other)| plain(*one) == plain(other))
+        })
     })
+}
+
+/// Without case, and with `_` for `-`.
+fn plain(byte: u8) -> u8 {
+    if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() }
 }
 
 fn is_word(character: char) -> bool {
@@ -116,7 +125,9 @@ mod tests {
             let clean = scrubber.text(text);
             assert!(!clean.contains("s3cr3t") && clean.contains(REDACTED), "{text} became {clean}");
         }
-        assert_eq!(scrubber.field("set_cookie", "a"), REDACTED);
+        for name in ["set_cookie", "Client-Secret", "password"] {
+            assert_eq!(scrubber.field(name, "a"), REDACTED);
+        }
     }
 
     #[test]
@@ -127,6 +138,8 @@ mod tests {
         {
             assert_eq!(scrubber.text(text), text);
         }
-        assert_eq!(scrubber.field("token_id", "7"), "7");
+        for name in ["token_id", "secrets", "nosecret"] {
+            assert_eq!(scrubber.field(name, "7"), "7");
+        }
     }
 }

@@ -12,6 +12,7 @@ use crate::clock::{Clock, Randomness, new_id};
 use crate::database::Database;
 use crate::jobs::{Failure, Handler, Job, Queue};
 use crate::outbox::NewJob;
+use crate::write::transaction::Transaction;
 
 /// The standard asks for less than 20 kB.
 const PAYLOAD_LIMIT: usize = 20_000;
@@ -106,24 +107,35 @@ impl Handler for Dispatch {
     async fn run(&self, job: Job<Event>) -> Result<(), Failure> {
         let organization =
             job.organization_id.ok_or_else(|| Failure::Never("an event has an organization".to_owned()))?;
-        let payload = serde_json::to_string(&job.payload)?;
-        let kind = &job.payload.kind;
-        let mut connection = self.database.connection().await?;
-        let transaction = connection.transaction().await?;
-        super::enter(&transaction, organization).await?;
-        let message = transaction.prepare_cached(MESSAGE).await?;
-        transaction.execute(&message, &[&job.id, &organization, kind, &payload]).await?;
-        let wanting = transaction.prepare_cached(ENDPOINTS).await?;
-        let rows = transaction.query(&wanting, &[&organization, kind]).await?;
+        let (kind, name) = (&job.payload.kind, job.request_id.as_deref().unwrap_or_default());
+        let rows =
+            Transaction::read(&self.database, Some(organization), name, ENDPOINTS, &[&organization, kind])
+                .await?;
         let endpoints: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        if endpoints.is_empty() {
+            // Nobody wants it, and nothing is kept of it.
+            return Ok(());
+        }
+        let payload = serde_json::to_string(&job.payload)?;
         let ids: Vec<Uuid> = endpoints.iter().map(|_| new_id(&*self.clock, &*self.randomness)).collect();
-        let deliveries = transaction.prepare_cached(DELIVERIES).await?;
-        transaction
-            .execute(
-                &deliveries,
-                &[&organization, &job.id, &ids, &endpoints, &ATTEMPTS, &job.request_id, &job.traceparent],
-            )
-            .await?;
+        let (mut transaction, _) = Transaction::begin(&self.database, Some(organization), name, None).await?;
+        let kind = kind.clone();
+        transaction.later(
+            MESSAGE,
+            vec![Box::new(job.id), Box::new(organization), Box::new(kind), Box::new(payload)],
+        );
+        transaction.later(
+            DELIVERIES,
+            vec![
+                Box::new(organization),
+                Box::new(job.id),
+                Box::new(ids),
+                Box::new(endpoints),
+                Box::new(ATTEMPTS),
+                Box::new(job.request_id),
+                Box::new(job.traceparent),
+            ],
+        );
         transaction.commit().await?;
         self.queue.wake();
         Ok(())
