@@ -15,8 +15,8 @@ mod token;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use foundation::audit::{Event, Origin, Outcome};
@@ -25,7 +25,6 @@ use foundation::http_client::HttpClient;
 use foundation::problem::Problem;
 use foundation::request::RequestContext;
 use foundation::valkey::Valkey;
-use foundation::write::idempotency::Answer;
 use url::Url;
 
 use crate::codes;
@@ -112,7 +111,6 @@ async fn note_denied(
     action: &'static str,
     reason: &'static str,
 ) -> Result<(), Problem> {
-    let mut unit = app.writes.begin_without_key(&Origin::of(None, context)).await?;
-    unit.audit(Event::new(action, "session").outcome(Outcome::Denied).changed("reason", (), reason));
-    unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.map(drop)
+    let event = Event::new(action, "session").outcome(Outcome::Denied).changed("reason", (), reason);
+    app.writes.record(&Origin::of(None, context), event).await.map(drop)
 }

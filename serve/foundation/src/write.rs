@@ -149,9 +149,7 @@ impl Writes {
         let unit = Unit { transaction, writes, origin, keyed, now, events, jobs, afterwards };
         Ok(Begun::New(Box::new(unit)))
     }
-}
 
-impl Writes {
     /// Begins a write that has no key and could not have one, such as signing in.
     ///
     /// # Errors
@@ -162,16 +160,13 @@ impl Writes {
             Begun::Answered(_) => Err(Problem::new(&codes::INTERNAL)),
         }
     }
-}
 
-impl Writes {
     /// Writes the event of something that changes nothing else, such as an export; the moment of the event.
     ///
     /// # Errors
     /// The problem of the database; what the event is about must then not happen.
     pub async fn record(&self, origin: &Origin, event: Event) -> Result<OffsetDateTime, Problem> {
-        let ask = Ask { origin, route: "", payload: b"", key: None };
-        let Begun::New(mut unit) = self.begin(ask).await? else { return Err(Problem::new(&codes::INTERNAL)) };
+        let mut unit = self.begin_without_key(origin).await?;
         let now = unit.now();
         unit.audit(event);
         unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await?;
@@ -217,6 +212,7 @@ impl Unit {
     /// The problem of the database.
     pub async fn go_on_as(&mut self, person: Uuid, organization: Option<Uuid>) -> Result<(), Problem> {
         self.transaction.enter(organization).await?;
+        Line::say(|line| line.person(person, organization));
         self.origin.actor_kind = "person";
         self.origin.actor_id = Some(person);
         self.origin.organization = organization;

@@ -63,6 +63,23 @@ async fn sessions_are_listed_and_ended_one_by_one_or_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn the_oldest_session_ends_with_the_hundred_and_first() {
+    let stage = Stage::new().await;
+    let first = stage.signed_in("ada").await;
+    let person = seed::person_of(&stage.servers, "ada");
+    for _ in 0..99 {
+        seed::session(&stage.servers, person, None).await;
+    }
+    let list = stage.page_of(&first).get("/api/v1/sessions?limit=200").await.json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 100);
+    let last = stage.signed_in("ada").await;
+    assert_eq!(stage.page_of(&first).get("/api/v1/me").await.status, 401);
+    let list = stage.page_of(&last).get("/api/v1/sessions?limit=200").await.json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 async fn somebody_enters_the_organizations_that_they_belong_to() {
     let stage = Stage::new().await;
     let second = seed::organization(&stage.servers, "second");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use foundation::auth::session::COOKIE;
-use foundation::testing::issuer::{Fault, Identity};
+use foundation::testing::issuer::{CLIENT_SECRET, Fault, Identity};
 use foundation::testing::servers::Server;
 use serde_json::{Value, json};
 
@@ -25,6 +25,12 @@ fn events(stage: &Stage, of: &str) -> Vec<String> {
 fn is_problem(answer: &Answer, status: u16, code: &str) {
     let said = answer.json();
     assert_eq!((answer.status.as_u16(), said["code"].as_str()), (status, Some(code)), "{}", answer.text);
+}
+
+/// A parameter of a path of the application.
+fn query(path: &str, name: &str) -> String {
+    let url: url::Url = format!("{PUBLIC_URL}{path}").parse().unwrap();
+    url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned()
 }
 
 async fn me(stage: &Stage, browser: &Browser<'_>) -> Answer {
@@ -97,6 +103,14 @@ async fn somebody_signs_in_and_out() {
     assert_eq!(old.post_bare("/sign-out", "").await.header("location"), "/");
     let here = format!("organization_id = '{}'", stage.organization);
     assert_eq!(events(&stage, &here), ["session.sign-in success", "session.sign-out success"]);
+
+    // What only the issuer, the browser and the application may know is in no log.
+    let log: String = stage.application.log().iter().map(Value::to_string).collect();
+    assert!(log.contains("session.sign-in") && log.contains(&person.to_string()), "{log}");
+    let (state, code) = (query(&callback, "state"), query(&callback, "code"));
+    for secret in [CLIENT_SECRET, &state, &code, &first, &last, "eyJ"] {
+        assert!(!log.contains(secret), "{secret}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,10 +137,6 @@ async fn an_answer_of_the_issuer_is_good_once_and_in_its_browser_alone() {
     is_problem(&browser.get(&callback).await, 400, "sign-in-expired");
 
     // A code of another sign-in: the issuer finds that its challenge has another verifier.
-    let query = |path: &str, name: &str| {
-        let url: url::Url = format!("{PUBLIC_URL}{path}").parse().unwrap();
-        url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned()
-    };
     let (mut victim, mut thief) = (stage.browser(), stage.browser());
     let url = victim.begins("/sign-in").await;
     let stolen = victim.at_issuer(issuer, &url).await;
@@ -321,6 +331,14 @@ async fn nobody_plants_a_session_or_a_way_out() {
         assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/"), "{elsewhere}");
     }
     is_problem(&stage.browser().get("/sign-in?next=/").await, 400, "query-invalid");
+    // Knocking is limited by address.
+    let mut impatient = stage.browser();
+    let mut knocks = 0;
+    while impatient.get("/sign-in").await.status == StatusCode::SEE_OTHER {
+        knocks += 1;
+        assert!(knocks <= 40, "nobody is limited");
+    }
+    is_problem(&impatient.get("/sign-in").await, 429, "rate-limited");
 }
 
 #[tokio::test(flavor = "multi_thread")]

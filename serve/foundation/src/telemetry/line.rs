@@ -57,6 +57,14 @@ impl Line {
         }
     }
 
+    /// Who has become known by the request, and in which organization.
+    pub fn person(&self, id: Uuid, organization: Option<Uuid>) {
+        let _ = self.0.user_id.set(id);
+        if let Some(organization) = organization {
+            let _ = self.0.organization_id.set(organization);
+        }
+    }
+
     /// What is done, such as `task.create`.
     pub fn action(&self, action: &'static str) {
         let _ = self.0.action.set(action);
