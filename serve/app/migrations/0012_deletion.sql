@@ -80,7 +80,7 @@ CREATE FUNCTION purge_organizations(most integer, request text) RETURNS integer
         gone uuid;
         part regclass;
         removed integer := 0;
-        some integer;
+        deleted integer;
         before text := coalesce(current_setting('app.organization', true), '');
     BEGIN
         SELECT o.id INTO gone FROM public.organizations o WHERE o.deleted_at < now() - public.restore_window()
@@ -97,8 +97,8 @@ CREATE FUNCTION purge_organizations(most integer, request text) RETURNS integer
         FOR part IN SELECT public.tables_of_organizations() LOOP
             EXECUTE format('DELETE FROM %1$s WHERE ctid = ANY (ARRAY('
                 'SELECT ctid FROM %1$s WHERE organization_id = $1 LIMIT $2))', part) USING gone, most - removed;
-            GET DIAGNOSTICS some = ROW_COUNT;
-            removed := removed + some;
+            GET DIAGNOSTICS deleted = ROW_COUNT;
+            removed := removed + deleted;
             EXIT WHEN removed >= most;
         END LOOP;
         PERFORM set_config('app.organization', before, true);
@@ -115,14 +115,14 @@ CREATE FUNCTION purge_projects_and_tasks(most integer, request text) RETURNS int
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS $$
     DECLARE
-        over timestamptz := now() - public.restore_window();
+        bound timestamptz := now() - public.restore_window();
         gone uuid;
         organization uuid;
         removed integer := 0;
     BEGIN
         FOR gone, organization IN
             DELETE FROM public.tasks t WHERE t.id IN (
-                SELECT id FROM public.tasks WHERE deleted_at < over LIMIT most FOR UPDATE SKIP LOCKED)
+                SELECT id FROM public.tasks WHERE deleted_at < bound LIMIT most FOR UPDATE SKIP LOCKED)
             RETURNING t.id, t.organization_id
         LOOP
             PERFORM public.note_purge('task', gone, organization, request);
@@ -133,7 +133,7 @@ CREATE FUNCTION purge_projects_and_tasks(most integer, request text) RETURNS int
             FOR gone, organization IN
                 DELETE FROM public.tasks t WHERE t.id IN (
                     SELECT own.id FROM public.tasks own JOIN public.projects p ON p.id = own.project_id
-                    WHERE p.deleted_at < over LIMIT most - removed FOR UPDATE OF own SKIP LOCKED)
+                    WHERE p.deleted_at < bound LIMIT most - removed FOR UPDATE OF own SKIP LOCKED)
                 RETURNING t.id, t.organization_id
             LOOP
                 PERFORM public.note_purge('task', gone, organization, request);
@@ -143,7 +143,7 @@ CREATE FUNCTION purge_projects_and_tasks(most integer, request text) RETURNS int
         IF removed < most THEN
             FOR gone, organization IN
                 DELETE FROM public.projects p WHERE p.id IN (
-                    SELECT id FROM public.projects WHERE deleted_at < over AND NOT EXISTS (
+                    SELECT id FROM public.projects WHERE deleted_at < bound AND NOT EXISTS (
                         SELECT FROM public.tasks WHERE project_id = projects.id)
                     LIMIT most - removed FOR UPDATE SKIP LOCKED)
                 RETURNING p.id, p.organization_id

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod agents;
+mod invitations;
+mod members;
+mod organizations;
+mod purge;
 mod schemathesis;
 mod sessions;
 mod sign_in;
@@ -10,4 +14,5 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;
+mod tenancy;
 mod tokens;

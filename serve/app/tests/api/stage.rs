@@ -21,8 +21,12 @@ pub struct Stage {
 
 impl Stage {
     pub async fn new() -> Self {
+        Self::on(Servers::start(), &[]).await
+    }
+
+    /// On these servers, with more variables in the application's environment.
+    pub async fn on(servers: Servers, more: &[(&'static str, String)]) -> Self {
         let _others_may_have_chosen = rustls::crypto::ring::default_provider().install_default();
-        let servers = Servers::start();
         let migrated = migrate(&servers);
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         let issuer = Issuer::start(&servers, &format!("{PUBLIC_URL}/sign-in/callback")).await;
@@ -30,6 +34,7 @@ impl Stage {
         variables.extend(issuer.environment(&servers));
         // Tests are the edge: they say from where somebody comes.
         variables.insert("TRUSTED_PROXIES", "127.0.0.1".to_owned());
+        variables.extend(more.iter().cloned());
         let application = Application::start(&servers, variables);
         application.wait_for_missing(&[]).await;
         let organization = seed::organization(&servers, "first");
@@ -64,9 +69,19 @@ impl Stage {
     /// A person with this role in the organization, signed in, by a page of the site.
     pub async fn person(&self, name: &str, role: &str) -> Caller<'_> {
         let person = seed::person(&self.servers, self.organization, name, role);
-        let cookie = seed::session(&self.servers, person, Some(self.organization)).await;
+        self.at_work(person, Some(self.organization)).await
+    }
+
+    /// A person who belongs to no organization, signed in.
+    pub async fn somebody(&self, name: &str) -> Caller<'_> {
+        self.at_work(seed::somebody(&self.servers, name), None).await
+    }
+
+    /// This person, signed in to work in this organization.
+    pub async fn at_work(&self, person: Uuid, organization: Option<Uuid>) -> Caller<'_> {
+        let cookie = seed::session(&self.servers, person, organization).await;
         let origin = ("origin", PUBLIC_URL.to_owned());
-        Caller { application: &self.application, headers: vec![("cookie", cookie), origin] }
+        Caller { application: &self.application, headers: vec![("cookie", cookie), origin], id: person }
     }
 
     /// A browser that has been nowhere.
@@ -86,7 +101,7 @@ impl Stage {
     /// Who asks by the session of this browser, from a page of the site.
     pub fn page_of(&self, browser: &Browser<'_>) -> Caller<'_> {
         let headers = vec![("cookie", browser.cookies()), ("origin", PUBLIC_URL.to_owned())];
-        Caller { application: &self.application, headers }
+        Caller { application: &self.application, headers, id: Uuid::nil() }
     }
 
     /// How many rows a table has, or a condition on it.
@@ -99,12 +114,14 @@ impl Stage {
 pub struct Caller<'a> {
     application: &'a Application,
     headers: Vec<(&'static str, String)>,
+    /// The person; the nil UUID where that is not known, or it is an agent.
+    pub id: Uuid,
 }
 
 impl<'a> Caller<'a> {
     /// Who has this token, before one of several processes.
     pub fn of(application: &'a Application, token: &str) -> Self {
-        Self { application, headers: vec![("authorization", format!("Bearer {token}"))] }
+        Self { application, headers: vec![("authorization", format!("Bearer {token}"))], id: Uuid::nil() }
     }
 
     /// With one more header in each request.

@@ -6,3 +6,4 @@
 pub mod application;
 pub mod browser;
 pub mod seed;
+pub mod smtp;

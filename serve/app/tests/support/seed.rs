@@ -79,8 +79,8 @@ pub fn token_within(
     token.reveal().to_owned()
 }
 
-/// A person with this role in the organization; `subject` is the issuer's name of the person.
-pub fn person(servers: &Servers, organization: Uuid, subject: &str, role: &str) -> Uuid {
+/// A person who belongs to no organization; `subject` is the issuer's name of the person.
+pub fn somebody(servers: &Servers, subject: &str) -> Uuid {
     let id = id();
     servers.sql(
         &format!(
@@ -102,6 +102,13 @@ pub fn member(servers: &Servers, organization: Uuid, person: Uuid, role: &str) {
         ),
         "app",
     );
+}
+
+/// A person with this role in the organization.
+pub fn person(servers: &Servers, organization: Uuid, subject: &str, role: &str) -> Uuid {
+    let id = somebody(servers, subject);
+    member(servers, organization, id, role);
+    id
 }
 
 /// The person whom the issuer names so.

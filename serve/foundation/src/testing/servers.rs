@@ -221,33 +221,28 @@ impl Servers {
         send(child, if frozen { Signal::STOP } else { Signal::CONT });
     }
 
-    fn psql(&self, database: &str) -> Command {
+    fn psql(&self, role: &str, database: &str) -> Command {
         let mut command = self.command(&format!("{}/psql", self.postgres_bin));
-        command.args([
-            "-XAtq",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-h",
-            &self.inside(""),
-            "-U",
-            "postgres",
-            "-d",
-            database,
-        ]);
+        command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", &self.inside(""), "-U", role, "-d", database]);
         command.args(["-p", &self.port(Server::Postgres).to_string()]);
         command
     }
 
     /// Runs one statement as the superuser and returns what it printed.
     pub fn sql(&self, statement: &str, database: &str) -> String {
-        let output = self.psql(database).args(["-c", statement]).output().unwrap();
-        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        self.sql_as("postgres", statement, database).unwrap_or_else(|error| panic!("{statement}: {error}"))
+    }
+
+    /// Runs statements in one transaction as `role` and returns what they printed, or what the server said to it.
+    pub fn sql_as(&self, role: &str, statements: &str, database: &str) -> Result<String, String> {
+        let output = self.psql(role, database).args(["-c", statements]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+        if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
     }
 
     /// Keeps everybody else out of a table until released.
     pub fn lock(&self, table: &str) -> TableLock {
-        let mut child = self.psql("app").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = self.psql("postgres", "app").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         writeln!(input, "BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;\n\\echo locked").unwrap();
