@@ -37,7 +37,7 @@ CREATE TABLE webhook_messages (
     payload text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX webhook_messages_by_time ON webhook_messages (created_at);
+CREATE INDEX webhook_messages_by_age ON webhook_messages (created_at);
 
 CREATE TABLE webhook_deliveries (
     id uuid PRIMARY KEY,
@@ -51,7 +51,7 @@ CREATE TABLE webhook_deliveries (
     UNIQUE (message_id, endpoint_id)
 );
 CREATE INDEX webhook_deliveries_of ON webhook_deliveries (endpoint_id, created_at, id);
-CREATE INDEX webhook_deliveries_by_time ON webhook_deliveries (created_at);
+CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (created_at);
 
 CREATE TABLE webhook_attempts (
     id uuid PRIMARY KEY,

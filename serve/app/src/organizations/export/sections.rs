@@ -89,7 +89,8 @@ pub const SECTIONS: &[Section] = &[
     ),
     section!(
         "webhook_endpoint",
-        "id, url, description, events, created_at, failing_since, disabled_at, disabled_reason",
+        "id, url, description, events, version, created_at, created_by, updated_at, failing_since, disabled_at, \
+         disabled_reason",
         "webhook_endpoints",
         "created_at"
     ),
