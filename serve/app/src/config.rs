@@ -7,6 +7,7 @@ use foundation::environment::{
     ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, Secret, ValkeyEndpoint,
 };
 use foundation::seal::KeyRing;
+use foundation::telemetry::sentry::Dsn;
 use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
 use url::Url;
@@ -44,6 +45,8 @@ pub struct ServeConfig {
     pub issuer: Option<IssuerConfig>,
     /// Authorities that are trusted beside the public ones for the issuer and other services.
     pub extra_authorities: Vec<CertificateDer<'static>>,
+    /// Where errors are reported to, if anywhere.
+    pub tracker: Option<Dsn>,
     /// Where webhooks may go beyond the public Internet: for labs and tests.
     pub webhook_networks: Vec<IpNet>,
     /// Where jobs run.
@@ -100,6 +103,7 @@ impl ServeConfig {
         let sealing_keys = sealing_keys(&mut reader);
         let issuer = issuer(&mut reader);
         let extra_authorities = reader.extra_authorities();
+        let tracker = reader.sentry_dsn();
         let mail = mail::Settings::read(&mut reader, &extra_authorities);
         let webhook_networks = reader.networks("WEBHOOK_ALLOWED_NETWORKS");
         let workers = workers(&mut reader);
@@ -124,6 +128,7 @@ impl ServeConfig {
                 issuer,
                 extra_authorities,
                 mail,
+                tracker,
                 webhook_networks,
                 workers: workers?,
             })

@@ -58,7 +58,7 @@ fn a_complete_environment_is_read() {
     assert_eq!(config.database.password.expose(), "s3cret");
     assert_eq!(config.cache.host, "fd00::5");
     assert_eq!(config.release, env!("CARGO_PKG_VERSION"));
-    assert!(config.listen.tls.is_none());
+    assert!(config.listen.tls.is_none() && config.tracker.is_none());
 
     let migrate = MigrateConfig::read(|name| environment.get(name).cloned()).unwrap();
     assert_eq!((migrate.database.user.as_str(), migrate.database.host.as_str()), ("owner", "db.internal"));
@@ -95,9 +95,10 @@ fn a_password_in_a_url_is_refused_and_not_repeated() {
     for (name, value) in [
         ("DATABASE_URL", "postgres://app:hunter2@10.0.0.4:6432/app"),
         ("VALKEY_CACHE_URL", "rediss://app:hunter2@10.0.0.5:6380"),
+        ("SENTRY_DSN", "https://key:hunter2@tracker.example/1"),
     ] {
         let listed = problems_with(name, value);
-        assert!(listed.contains("carries a password"), "{listed}");
+        assert!(listed.contains("password"), "{listed}");
         assert!(!listed.contains("hunter2"), "{listed}");
     }
 }
@@ -130,6 +131,11 @@ fn incomplete_and_impossible_values_are_refused() {
         ("DATABASE_URL", "postgres://10.0.0.4:6432/app"),
         ("DATABASE_URL", "postgres://app@10.0.0.4:6432"),
         ("VALKEY_CACHE_URL", "rediss://app@10.0.0.5:6380/2"),
+        ("SENTRY_DSN", "tracker.example"),
+        ("SENTRY_DSN", "http://key@tracker.example/1"),
+        ("SENTRY_DSN", "https://key:secret@tracker.example/1"),
+        ("SENTRY_DSN", "https://tracker.example/1"),
+        ("SENTRY_DSN", "https://key@tracker.example/"),
     ] {
         assert!(problems_with(name, value).contains(name), "{name}={value} was accepted");
     }

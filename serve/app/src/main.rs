@@ -44,6 +44,7 @@ use foundation::environment::{ConfigErrors, Listen};
 use foundation::http_client::{self, HttpClient};
 use foundation::problem::registry::{Registry, RegistryError};
 use foundation::request::{Contexts, Edges};
+use foundation::telemetry::sentry::{Delivery, ErrorReports, Tracker};
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
 use foundation::webhook::resolve::NameServers;
 use foundation::{migrate, server, tls};
@@ -151,9 +152,11 @@ async fn serve() -> Result<(), Failure> {
         config.mail.clone().map(|settings| Mailer::new(settings, Arc::new(NameServers::of_system())));
     let mailer = mailer.transpose()?.map(Arc::new);
     let http = http_client(&config)?;
+    let scrubber = Scrubber::new(&[TOKEN_PREFIX]);
+    let (reports, delivery) = reports(&config, http.clone(), &scrubber, &metrics).unzip();
     let app = Arc::new(App::new(&config, stores, health, http, mailer, (clock, randomness))?);
 
-    JsonLines::new(Arc::new(SystemClock), Scrubber::new(&[TOKEN_PREFIX]), std::io::stdout()).install()?;
+    JsonLines::new(Arc::new(SystemClock), scrubber, std::io::stdout()).install(reports)?;
     tracing::info!(
         address = %config.listen.application,
         metrics = %config.metrics,
@@ -170,6 +173,9 @@ async fn serve() -> Result<(), Failure> {
         std::future::pending(),
     ));
     let (stop, stopped) = tokio::sync::watch::channel(false);
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let watching = tokio::spawn(watch(&app, &metrics, ended.clone()));
+    let reporting = delivery.map(|delivery| tokio::spawn(delivery.run(told(ended))));
     let jobs = tokio::spawn(worker(&app, &metrics).run(told(stopped.clone())));
     let router = routes::router(Arc::clone(&app), &problems, border)?;
     let serving = server::serve(application, tls, router, told(stopped));
@@ -188,6 +194,12 @@ async fn serve() -> Result<(), Failure> {
     }
     // A worker that panicked has said so in the log.
     let _ = jobs.await;
+    // Nothing is refused and nothing fails any more: what was and did, is written and reported.
+    let _ = end.send(true);
+    let _ = watching.await;
+    if let Some(reporting) = reporting {
+        let _ = reporting.await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -204,6 +216,34 @@ fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
     // Somebody waits for it.
     let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
     HttpClient::new(resolver, &config.extra_authorities, limits)
+}
+
+/// What reports errors, if there is a tracker.
+fn reports(
+    config: &ServeConfig,
+    client: HttpClient,
+    scrubber: &Scrubber,
+    metrics: &Metrics,
+) -> Option<(ErrorReports, Delivery)> {
+    let tracker = Tracker {
+        dsn: config.tracker.clone()?,
+        release: config.release.clone(),
+        environment: config.public_url.host_str().unwrap_or_default().to_owned(),
+        client,
+    };
+    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
+    Some(ErrorReports::new(tracker, scrubber.clone(), clock, randomness, metrics))
+}
+
+/// What audits refusals, until told to end.
+fn watch(
+    app: &App,
+    metrics: &Metrics,
+    ended: tokio::sync::watch::Receiver<bool>,
+) -> impl Future<Output = ()> + use<> {
+    let watch = Arc::clone(&app.authentication.watch);
+    metrics.register(|registry| watch.register(registry));
+    async move { watch.keep(told(ended)).await }
 }
 
 /// What runs jobs within this process.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
+use foundation::audit::watch::Watch;
 use foundation::auth::authenticator::Authenticator;
 use foundation::auth::csrf::Csrf;
 use foundation::auth::layer::Authentication;
@@ -105,12 +106,15 @@ impl App {
             .waking(queue.clone())
             .sealing(Arc::clone(&config.sealing_keys));
         let prefix = Prefix::new(TOKEN_PREFIX).expect("a constant that is a prefix");
+        let sessions = Sessions::new(Arc::clone(&stores.durable), clock.clone(), randomness.clone());
+        let watch = Watch::new(stores.database.clone(), sessions.clone(), clock.clone(), randomness.clone());
         let authentication = Authentication {
             tokens: Authenticator::new(stores.database.clone(), prefix.clone(), clock.clone()),
-            sessions: Sessions::new(Arc::clone(&stores.durable), clock.clone(), randomness.clone()),
+            sessions,
             roles: Box::new(Memberships(stores.database.clone())),
             csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
             address: client_address,
+            watch: Arc::new(watch),
         };
         let limiter = Arc::new(RateLimiter::new(Arc::clone(&stores.cache), clock.clone()));
         let sign_in = config.issuer.clone().map(|issuer| {

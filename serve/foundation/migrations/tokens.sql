@@ -31,6 +31,18 @@ CREATE POLICY tokens_of_the_organization ON tokens
 CREATE POLICY tokens_found_by_the_owner ON tokens FOR SELECT TO CURRENT_USER USING (true);
 CREATE POLICY tokens_used_by_the_owner ON tokens FOR UPDATE TO CURRENT_USER USING (true);
 
+-- From where each token was used before: a place that is new is told in the audit log.
+CREATE TABLE token_places (
+    organization_id uuid NOT NULL,
+    token_id uuid NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
+    place text NOT NULL,
+    first_used_at timestamptz NOT NULL,
+    PRIMARY KEY (token_id, place)
+);
+ALTER TABLE token_places ENABLE ROW LEVEL SECURITY;
+CREATE POLICY token_places_of_the_organization ON token_places
+    USING (organization_id = NULLIF(current_setting('app.organization', true), '')::uuid);
+
 -- Whether tokens of this organization are good for anything now. An application whose organizations can be deleted puts
 -- its own answer in this one's place.
 CREATE FUNCTION organization_is_active(wanted uuid) RETURNS boolean
@@ -61,5 +73,6 @@ REVOKE ALL ON FUNCTION organization_is_active(uuid), authenticate_token(bytea), 
 
 -- grants
 GRANT SELECT, INSERT, DELETE ON tokens TO :serving_role;
+GRANT SELECT, INSERT ON token_places TO :serving_role;
 GRANT UPDATE (expires_at, revoked_at, successor_id) ON tokens TO :serving_role;
 GRANT EXECUTE ON FUNCTION authenticate_token(bytea), note_tokens_used(uuid[], timestamptz) TO :serving_role;

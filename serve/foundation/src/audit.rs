@@ -6,6 +6,7 @@ pub mod record;
 pub mod seal;
 pub mod search;
 pub mod verify;
+pub mod watch;
 
 use std::net::IpAddr;
 

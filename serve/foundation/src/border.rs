@@ -110,7 +110,8 @@ async fn answer(request: Request, next: Next, limit: Duration) -> Response {
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => {
-            tracing::error!(panic = said(panic.as_ref()), "a handler panicked");
+            // Where it happened it was said as an error.
+            tracing::warn!(panic = said(panic.as_ref()), "a handler panicked");
             Problem::new(&codes::INTERNAL).into_response()
         }
         Err(_) => {

@@ -13,6 +13,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use url::Url;
 
+use crate::telemetry::sentry::{Dsn, Scheme};
+
 /// A secret read from a file. Printing it prints nothing of it.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -219,6 +221,18 @@ impl<'a> Reader<'a> {
         let name = "EXTRA_CA_FILE";
         let path = self.optional(name);
         path.and_then(|path| self.authorities(name, &path)).map_or_else(Vec::new, |ca| ca.certificates)
+    }
+
+    /// `SENTRY_DSN`: where errors are reported to, `https://KEY@host/PROJECT`. Its key is no secret, and it has no other.
+    pub fn sentry_dsn(&mut self) -> Option<Dsn> {
+        let name = "SENTRY_DSN";
+        let text = self.optional(name)?;
+        let dsn = text.parse::<Dsn>().ok();
+        let dsn = dsn.filter(|dsn| dsn.scheme() == Scheme::Https && dsn.secret_key().is_none());
+        if dsn.is_none() {
+            self.problem(format!("{name}: is not https://KEY@host/PROJECT, without a password"));
+        }
+        dsn
     }
 
     fn authorities(&mut self, name: &str, path: &str) -> Option<PrivateCa> {

@@ -212,6 +212,11 @@ pub fn kind(response: &Response) -> Option<&'static Code> {
     response.extensions().get::<&'static Code>().copied()
 }
 
+/// The document of a problem that does not say yet which request it is about.
+pub(crate) fn document(response: &Response) -> Option<Value> {
+    response.extensions().get::<Incomplete>().map(|Incomplete(problem)| problem.document())
+}
+
 /// Adds `request_id` and `instance` to a problem. Other answers, and problems that have them, stay as they are:
 /// what stores an answer completes it first, and the border then leaves it alone.
 #[must_use]

@@ -157,7 +157,8 @@ impl RateLimiter {
     async fn ask(&self, limits: &[Limit], now: i64) -> Option<Vec<i64>> {
         let name = |limit: &Limit| format!("app:limit:{}:{}", limit.name, limit.subject.key());
         let keys: Vec<String> = limits.iter().map(name).collect();
-        let quotas = limits.iter().flat_map(|limit| [limit.quota.interval_us(), limit.quota.requests().into()]);
+        let quotas =
+            limits.iter().flat_map(|limit| [limit.quota.interval_us(), limit.quota.requests().into()]);
         let values: Vec<i64> = std::iter::once(now).chain(quotas).collect();
         let error = match tokio::time::timeout(PATIENCE, self.cache.run(&self.script, &keys, values)).await {
             Ok(Ok(answer)) => return Some(answer),

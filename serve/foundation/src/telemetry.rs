@@ -4,6 +4,7 @@ mod line;
 mod log;
 mod metrics;
 mod scrub;
+pub mod sentry;
 
 use std::time::Duration;
 

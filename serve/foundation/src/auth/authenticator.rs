@@ -41,6 +41,33 @@ struct Known {
     asked_at: OffsetDateTime,
 }
 
+/// A token that is not accepted, or cannot be asked about.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What its bearer is told.
+    pub problem: Problem,
+    /// Whose it is, where that is known: it was revoked, has expired, or was used from where it may not be.
+    pub agent: Option<Agent>,
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self { problem, agent: None }
+    }
+}
+
+impl From<DatabaseError> for Refusal {
+    fn from(error: DatabaseError) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+impl Problem {
+    fn about(self, agent: Agent) -> Refusal {
+        Refusal { problem: self, agent: Some(agent) }
+    }
+}
+
 /// Authenticates agents. One a process.
 #[derive(Debug)]
 pub struct Authenticator {
@@ -72,8 +99,8 @@ impl Authenticator {
     /// first moment also where the clock is behind, and a revocation does not depend on clocks.
     ///
     /// # Errors
-    /// A problem `bad-credentials`, `address-not-allowed`, or one of the database.
-    pub async fn authenticate(&self, text: &str, address: IpAddr) -> Result<Agent, Problem> {
+    /// A problem `bad-credentials`, `address-not-allowed`, or one of the database, and whose the token is.
+    pub async fn authenticate(&self, text: &str, address: IpAddr) -> Result<Agent, Refusal> {
         let hash = token::parse(&self.prefix, text)
             .map_err(|error| refused(&format!("This is no token: {error}.")))?;
         let now = self.clock.now();
@@ -82,11 +109,11 @@ impl Authenticator {
             None => self.find(hash, now).await?,
         };
         if known.expires_at <= now {
-            return Err(refused("The token has expired."));
+            return Err(refused("The token has expired.").about(known.agent));
         }
         if !known.agent.grant.allows_address(address) {
             tracing::warn!(token_id = %known.agent.token_id, %address, "a token was used from where it may not be");
-            return Err(Problem::new(&codes::ADDRESS_NOT_ALLOWED));
+            return Err(Problem::new(&codes::ADDRESS_NOT_ALLOWED).about(known.agent));
         }
         self.note_use(known.agent.token_id, now);
         Ok(known.agent)
@@ -101,7 +128,7 @@ impl Authenticator {
         lock(&self.known).get(hash).filter(|known| is_fresh(known, now)).cloned()
     }
 
-    async fn find(&self, hash: TokenHash, now: OffsetDateTime) -> Result<Known, Problem> {
+    async fn find(&self, hash: TokenHash, now: OffsetDateTime) -> Result<Known, Refusal> {
         let row = self
             .database
             .ask(async |client| {
@@ -110,9 +137,6 @@ impl Authenticator {
             })
             .await?
             .ok_or_else(|| refused("The token is not known."))?;
-        if row.get("revoked") {
-            return Err(refused("The token was revoked."));
-        }
         let addresses: Option<Vec<String>> = row.get("addresses");
         let addresses = addresses.map(|texts| texts.iter().map(|text| text.parse()).collect());
         let (Ok(scopes), Ok(addresses)) = (
@@ -120,7 +144,7 @@ impl Authenticator {
             addresses.transpose() as Result<Option<Vec<IpNet>>, ipnet::AddrParseError>,
         ) else {
             tracing::error!("a stored token has scopes or addresses that cannot be read");
-            return Err(Problem::new(&codes::INTERNAL));
+            return Err(Problem::new(&codes::INTERNAL).into());
         };
         let expires_at = row.get("expires_at");
         let resources: Option<Vec<Uuid>> = row.get("resources");
@@ -131,6 +155,9 @@ impl Authenticator {
             token_id: row.get("id"),
             grant: Arc::new(Grant { scopes, resources, addresses, expires_at: Some(expires_at) }),
         };
+        if row.get("revoked") {
+            return Err(refused("The token was revoked.").about(agent));
+        }
         let found = Known { agent, expires_at, asked_at: now };
         let mut known = lock(&self.known);
         if known.len() >= MOST_REMEMBERED {

@@ -20,6 +20,7 @@ use super::cookie;
 use super::csrf::{self, Csrf};
 use super::scope::Scopes;
 use super::session::{self, SessionKey, Sessions};
+use crate::audit::watch::{Asked, Owner, Watch};
 use crate::problem::{Problem, codes};
 use crate::telemetry::Line;
 
@@ -49,6 +50,22 @@ pub struct Authentication {
     pub csrf: Csrf,
     /// The client's address, as the edge says it.
     pub address: fn(&Request) -> Option<IpAddr>,
+    /// Takes note of what is refused, and of tokens in new places.
+    pub watch: Arc<Watch>,
+}
+
+/// A credential that is not accepted.
+#[derive(Debug)]
+struct Refused {
+    problem: Problem,
+    /// Whose it is, where the audit log is to know that it was refused.
+    owner: Option<Owner>,
+}
+
+impl<P: Into<Problem>> From<P> for Refused {
+    fn from(problem: P) -> Self {
+        Self { problem: problem.into(), owner: None }
+    }
 }
 
 /// Puts the [`Actor`] into the request's extensions where there is one, and refuses credentials that are not good.
@@ -58,19 +75,36 @@ pub async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match authentication.actor(&mut request).await {
-        Ok(Some(actor)) => {
-            Line::say(|line| line.actor(&actor));
-            request.extensions_mut().insert(actor);
-            next.run(request).await
-        }
-        Ok(None) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let asked = Asked::of(&request);
+    let actor = match authentication.actor(&mut request).await {
+        Ok(actor) => actor,
+        Err(refused) => return authentication.refuse(refused, asked.as_ref()),
+    };
+    let Some(actor) = actor else { return next.run(request).await };
+    Line::say(|line| line.actor(&actor));
+    request.extensions_mut().insert(actor.clone());
+    let response = next.run(request).await;
+    if let Some(asked) = asked {
+        authentication.watch.answered(&actor, &asked, &response);
     }
+    response
 }
 
 impl Authentication {
-    async fn actor(&self, request: &mut Request) -> Result<Option<Actor>, Problem> {
+    fn refuse(&self, refused: Refused, asked: Option<&Asked>) -> Response {
+        let Refused { problem, owner } = refused;
+        if let Some(owner) = owner {
+            if let Owner::Agent(agent) = &owner {
+                Line::say(|line| line.actor(&Actor::Agent(agent.clone())));
+            }
+            if let Some(asked) = asked {
+                self.watch.refused(owner, asked, &problem);
+            }
+        }
+        problem.into_response()
+    }
+
+    async fn actor(&self, request: &mut Request) -> Result<Option<Actor>, Refused> {
         match credential(request.headers())? {
             Credential::None => Ok(None),
             Credential::Bearer(token) => {
@@ -78,21 +112,28 @@ impl Authentication {
                     tracing::error!("a token cannot be checked: no layer says from where the request comes");
                     Problem::new(&codes::INTERNAL)
                 })?;
-                self.tokens.authenticate(&token, address).await.map(|agent| Some(Actor::Agent(agent)))
+                match self.tokens.authenticate(&token, address).await {
+                    Ok(agent) => Ok(Some(Actor::Agent(agent))),
+                    Err(refusal) => {
+                        let owner = refusal.agent.map(Owner::Agent);
+                        Err(Refused { problem: refusal.problem, owner })
+                    }
+                }
             }
             Credential::Session(key) => self.person(key, request).await,
         }
     }
 
-    async fn person(&self, key: SessionKey, request: &mut Request) -> Result<Option<Actor>, Problem> {
+    async fn person(&self, key: SessionKey, request: &mut Request) -> Result<Option<Actor>, Refused> {
         // Whoever writes for another site is refused before anything is asked.
+        let cross_site = |problem| Refused { problem, owner: Some(Owner::Session(key)) };
         let changes = csrf::is_unsafe(request.method());
         if changes {
-            self.csrf.check_origin(request.headers())?;
+            self.csrf.check_origin(request.headers()).map_err(cross_site)?;
         }
         let Some(session) = self.sessions.find(&key).await? else { return Ok(None) };
         if changes && csrf::needs_token(request.headers()) {
-            self.check_form(&key, request).await?;
+            self.check_form(&key, request).await.map_err(cross_site)?;
         }
         let scopes = self.roles.scopes(session.person, session.organization).await?;
         let organization = session.organization.filter(|_| scopes.is_some());

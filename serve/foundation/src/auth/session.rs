@@ -217,22 +217,27 @@ impl Sessions {
         Ok(SessionSecret { secret: URL_SAFE_NO_PAD.encode(secret), id: session.id })
     }
 
-    /// The session of this key if it goes on.
+    /// The session of this key if it goes on. That somebody looks is no use of it.
+    pub async fn peek(&self, key: &SessionKey) -> Outcome<Option<Session>> {
+        Ok(self.living(key, self.clock.now()).await?.map(|(_, session)| session))
+    }
+
+    /// The session of this key if it goes on, which is now used.
     pub async fn find(&self, key: &SessionKey) -> Outcome<Option<Session>> {
-        let text: Option<String> = self.valkey.ask(cmd("GET").arg(key.stored())).await?;
-        let Some((text, mut session)) = text.and_then(|text| read(&text).map(|session| (text, session)))
-        else {
-            return Ok(None);
-        };
         let now = self.clock.now();
-        if now >= session.created_at + ABSOLUTE || now >= session.last_seen + IDLE {
-            return Ok(None);
-        }
+        let Some((text, mut session)) = self.living(key, now).await? else { return Ok(None) };
         if now - session.last_seen >= SEEN {
             session.last_seen = now;
             self.replace(key, &text, &session, now).await?;
         }
         Ok(Some(session))
+    }
+
+    /// The session as it is kept, and as what that says.
+    async fn living(&self, key: &SessionKey, now: OffsetDateTime) -> Outcome<Option<(String, Session)>> {
+        let text: Option<String> = self.valkey.ask(cmd("GET").arg(key.stored())).await?;
+        let found = text.and_then(|text| read(&text).map(|session| (text, session)));
+        Ok(found.filter(|(_, session)| now < session.created_at + ABSOLUTE && now < session.last_seen + IDLE))
     }
 
     /// Lets the person work in another organization; false if the session has ended.

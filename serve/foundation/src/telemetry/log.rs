@@ -8,9 +8,10 @@ use serde::Serialize;
 use time::format_description::well_known::Rfc3339;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::layer::{Context, Layer, Layered, SubscriberExt as _};
 
 use super::Scrubber;
+use super::sentry::ErrorReports;
 use crate::clock::Clock;
 use crate::request;
 
@@ -29,16 +30,19 @@ impl<W: Write + Send + 'static> JsonLines<W> {
     }
 
     /// As something that can be the default of the process or of a thread.
-    pub fn subscriber(self) -> impl Subscriber + Send + Sync {
+    pub fn subscriber(self) -> Layered<Self, tracing_subscriber::Registry> {
         tracing_subscriber::registry().with(self)
     }
 
-    /// Makes this the log of the process, for panics too.
+    /// Makes this the log of the process, for panics too. Errors are also reported, where there is a tracker.
     ///
     /// # Errors
     /// The process has a log already.
-    pub fn install(self) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
-        tracing::subscriber::set_global_default(self.subscriber())?;
+    pub fn install(
+        self,
+        reports: Option<ErrorReports>,
+    ) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
+        tracing::subscriber::set_global_default(self.subscriber().with(reports))?;
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
             tracing::error!(place, panic = panic.payload_as_str(), "a thread panicked");
@@ -58,7 +62,7 @@ impl<W: Write + Send + 'static, S: Subscriber> Layer<S> for JsonLines<W> {
         line.put("level", name(*event.metadata().level()));
         line.in_request = request::with_current(|context| {
             line.put("trace_id", &context.trace.trace_id());
-            line.put("request_id", &context.request_id);
+            line.put("request_id", &*context.request_id);
         })
         .is_some();
         event.record(&mut line);
@@ -101,7 +105,8 @@ impl<'a> Line<'a> {
     }
 
     fn write<T: Serialize + ?Sized>(&mut self, value: &T) {
-        serde_json::to_writer(&mut self.text, value).expect("texts and numbers are JSON, and memory takes them");
+        serde_json::to_writer(&mut self.text, value)
+            .expect("texts and numbers are JSON, and memory takes them");
     }
 
     fn end(mut self) -> Vec<u8> {
