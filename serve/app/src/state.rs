@@ -26,6 +26,7 @@ use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
 
+use crate::codes;
 use crate::config::ServeConfig;
 use crate::limits;
 use crate::mail::Mailer;
@@ -104,6 +105,7 @@ impl App {
         let queue = Queue::new(Arc::clone(&stores.durable));
         let writes = Writes::new(stores.database.clone(), clock.clone(), randomness.clone(), KEPT_FOR)
             .waking(queue.clone())
+            .knowing(codes::ALL)
             .sealing(Arc::clone(&config.sealing_keys));
         let prefix = Prefix::new(TOKEN_PREFIX).expect("a constant that is a prefix");
         let sessions = Sessions::new(Arc::clone(&stores.durable), clock.clone(), randomness.clone());

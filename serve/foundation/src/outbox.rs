@@ -10,6 +10,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::clock::{Clock, Randomness, new_id};
+use crate::request;
 use crate::write::transaction::Parameter;
 
 /// The tables of jobs and schedules.
@@ -56,7 +57,7 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// A job of this kind.
+    /// A job of this kind, which follows from the request that the task works for.
     ///
     /// # Errors
     /// When the payload cannot be expressed in JSON.
@@ -66,6 +67,9 @@ impl NewJob {
         clock: &dyn Clock,
         randomness: &dyn Randomness,
     ) -> Result<Self, serde_json::Error> {
+        let cause =
+            request::current().map(|context| (context.request_id.to_string(), context.trace.traceparent()));
+        let (request_id, traceparent) = cause.unzip();
         Ok(Self {
             id: new_id(clock, randomness),
             queue: DEFAULT_QUEUE.to_owned(),
@@ -75,8 +79,8 @@ impl NewJob {
             unique_key: None,
             run_at: None,
             max_attempts: MAX_ATTEMPTS,
-            request_id: None,
-            traceparent: None,
+            request_id,
+            traceparent,
         })
     }
 

@@ -43,12 +43,19 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// For work that no request asked for, such as a scheduled job.
+    /// For work that is done later: what follows from a request goes on in its name and trace, anything else begins its
+    /// own.
     #[must_use]
-    pub fn of_the_system(clock: &dyn Clock, randomness: &dyn Randomness) -> Self {
+    pub fn following(
+        request_id: Option<&str>,
+        traceparent: Option<&str>,
+        clock: &dyn Clock,
+        randomness: &dyn Randomness,
+    ) -> Self {
+        let trace = traceparent.and_then(|traceparent| TraceContext::continued(traceparent, randomness));
         Self {
-            request_id: new_id(clock, randomness).to_string().into(),
-            trace: TraceContext::start(randomness),
+            request_id: request_id.map_or_else(|| new_id(clock, randomness).to_string().into(), Arc::from),
+            trace: trace.unwrap_or_else(|| TraceContext::start(randomness)),
             address: IpAddr::from([127, 0, 0, 1]),
             user_agent: None,
         }
@@ -162,6 +169,19 @@ mod tests {
     fn a_sane_identifier_is_taken_over() {
         assert_eq!(&*id_of(&["edge-42_a.b"]), "edge-42_a.b");
         assert_eq!(&*id_of(&[&"a".repeat(128)]), "a".repeat(128));
+    }
+
+    #[test]
+    fn what_follows_goes_on_in_the_same_name_and_trace() {
+        let (clock, randomness) = (FixedClock::at(OffsetDateTime::UNIX_EPOCH), CountingRandomness::default());
+        let first = contexts().of(&Request::new(Body::empty()));
+        let traceparent = first.trace.traceparent();
+        let next =
+            RequestContext::following(Some(&first.request_id), Some(&traceparent), &clock, &randomness);
+        assert_eq!((&next.request_id, next.trace.trace_id()), (&first.request_id, first.trace.trace_id()));
+        assert_eq!(next.trace.parent_id(), Some(first.trace.span_id()));
+        let own = RequestContext::following(None, Some("none"), &clock, &randomness);
+        assert!(uuid::Uuid::parse_str(&own.request_id).is_ok() && own.trace.parent_id().is_none());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::store::{self, Claimed, Outcome, StoreError};
 use super::worker::Shared;
 use super::{Failure, Job};
 use crate::clock::new_id;
+use crate::request::{self, RequestContext};
 
 /// Bytes of an error that are kept.
 const REASON_LIMIT: usize = 2000;
@@ -178,7 +179,13 @@ impl Attempt {
         let (id, request_id) = (job.id, job.request_id.clone());
         let attempt = u32::try_from(job.attempts).unwrap_or(u32::MAX);
         let started = tokio::time::Instant::now();
-        let outcome = self.outcome(job).await;
+        let context = RequestContext::following(
+            job.request_id.as_deref(),
+            job.traceparent.as_deref(),
+            &*self.shared.clock,
+            &*self.shared.randomness,
+        );
+        let outcome = request::within(context, self.outcome(job)).await;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (result, reason) = match &outcome {
             Outcome::Finished => ("finished", None),
@@ -221,7 +228,7 @@ impl Attempt {
             payload: job.payload,
         };
         let (attempt, last) = (job.attempt, job.is_last());
-        let running = AssertUnwindSafe(async { (self.entry.run)(job).await }).catch_unwind();
+        let running = AssertUnwindSafe((self.entry.run)(job)).catch_unwind();
         let failure = match tokio::time::timeout(policy.limit, running).await {
             Ok(Ok(Ok(()))) => return Outcome::Finished,
             Ok(Ok(Err(failure))) => failure,

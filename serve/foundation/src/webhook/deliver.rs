@@ -17,6 +17,7 @@ use crate::clock::{Clock, Randomness, new_id};
 use crate::database::Database;
 use crate::jobs::{Backoff, Failure, Handler, Job, Policy, Queue};
 use crate::outbox;
+use crate::request;
 use crate::seal::KeyRing;
 
 /// The first attempt and one after each wait.
@@ -151,11 +152,16 @@ impl Deliver {
             let value = HeaderValue::try_from(text).map_err(|_| SendError::BadUrl("it cannot be signed"))?;
             Ok::<_, SendError>((HeaderName::from_static(name), value))
         };
-        let headers = [
+        let mut headers = vec![
             header("webhook-id", id)?,
             header("webhook-timestamp", timestamp.to_string())?,
             header("webhook-signature", signatures)?,
         ];
+        // Whoever receives it can name the request that it follows from, and go on in its trace.
+        if let Some(context) = request::current() {
+            headers.push(header("x-request-id", context.request_id.to_string())?);
+            headers.push(header("traceparent", context.trace.traceparent())?);
+        }
         self.client.post(&url, &headers, Bytes::from(parcel.payload.clone())).await
     }
 

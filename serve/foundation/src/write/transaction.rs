@@ -9,10 +9,15 @@ use uuid::Uuid;
 use crate::database::{Database, DatabaseError, in_time};
 
 /// Both end with the transaction. What the server logs and shows of the transaction names the request.
-const CONTEXT: &str =
+pub(crate) const CONTEXT: &str =
     "SELECT set_config('app.organization', $1, true), set_config('application_name', $2, true)";
 
 const ENTER: &str = "SELECT set_config('app.organization', $1, true)";
+
+/// What a transaction is called in PostgreSQL's log and lists, which show its first 63 bytes.
+pub(crate) fn name(request_id: &str) -> String {
+    format!("app {request_id}")
+}
 
 /// A value for a statement that is sent later.
 pub type Parameter = Box<dyn ToSql + Sync + Send>;
@@ -47,7 +52,7 @@ impl Transaction {
         first: Option<(&'static str, &[&(dyn ToSql + Sync)])>,
     ) -> Result<(Self, Option<Row>), DatabaseError> {
         let organization = organization.map(|id| id.to_string()).unwrap_or_default();
-        let name = format!("app {request_id}");
+        let name = name(request_id);
         let values: [&(dyn ToSql + Sync); 2] = [&organization, &name];
         let transaction = Self { connection: Some(database.connection().await?), later: Vec::new() };
         let client = transaction.client();
@@ -82,7 +87,7 @@ impl Transaction {
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, DatabaseError> {
         let organization = organization.map(|id| id.to_string()).unwrap_or_default();
-        let name = format!("app {request_id}");
+        let name = name(request_id);
         let in_context: [&(dyn ToSql + Sync); 2] = [&organization, &name];
         // Rolled back where this is given up in the middle.
         let mut transaction = Self { connection: Some(database.connection().await?), later: Vec::new() };
