@@ -10,6 +10,6 @@ mod strict;
 
 pub use body::{BodyLimits, Bytes};
 pub use form::{Form, FormBody};
-pub use json::{Json, JsonBody, patched};
+pub use json::{Json, JsonBody, given, patched};
 pub use path::Path;
 pub use query::{Queries, Query};

@@ -8,7 +8,7 @@ use axum::response::Response;
 use foundation::audit::Event;
 use foundation::auth::actor::Actor;
 use foundation::etag::{self, Condition};
-use foundation::extract::{Path, patched};
+use foundation::extract::{Path, given, patched};
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::write::{Unit, WriteRequest};
@@ -39,15 +39,15 @@ const UPDATE: &str = concat!(
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct TaskChange {
     /// In a few words.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, min_length = 1, max_length = 200, example = "Water the plants", required = false)]
     pub title: Option<Line<200>>,
     /// All there is to know.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, max_length = 10000, example = "Twice a week.", required = false)]
     pub description: Option<Prose<10_000>>,
     /// Where it stands.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = State, required = false)]
     pub state: Option<State>,
     /// By when it should be done; `null` for no day.

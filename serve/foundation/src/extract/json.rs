@@ -76,6 +76,16 @@ pub fn patched<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
     <Option<T> as serde::Deserialize>::deserialize(deserializer).map(Some)
 }
 
+/// For a member that may be left out and is never `null`. Goes with `#[serde(default, deserialize_with = "given")]`.
+///
+/// # Errors
+/// What is wrong with the value.
+pub fn given<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 fn says_json(request: &Request) -> bool {
     content_type(request).is_some_and(|kind| is_json(&kind))
 }
@@ -229,6 +239,8 @@ mod tests {
         #[serde(default)]
         labels: Vec<Label>,
         priority: Option<u8>,
+        #[serde(default, deserialize_with = "given")]
+        place: Option<String>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -259,6 +271,7 @@ mod tests {
             (r#"{"title":"a","extra":{"deep":1}}"#, "/extra", "unknown-field"),
             (r#"{"title":"a","title":"b"}"#, "/title", "duplicate-field"),
             (r#"{"title":"a\u0000b"}"#, "/title", "nul-character"),
+            (r#"{"title":"a","place":null}"#, "/place", "wrong-type"),
         ];
         for (body, pointer, code) in cases {
             let expected = ("validation-failed", vec![(pointer.to_owned(), code)]);
