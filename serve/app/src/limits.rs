@@ -31,7 +31,7 @@ pub fn class(request: &Request) -> Option<Class> {
     if path == sign_in::BACK_CHANNEL {
         return Some(WRITING);
     }
-    if ["/sign-in", "/sign-out", "/invitations/", "/api/v1/memberships"]
+    if ["/sign-in", "/sign-out", "/invitations/", "/memberships", "/api/v1/memberships"]
         .iter()
         .any(|start| path.starts_with(start))
     {

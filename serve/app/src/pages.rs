@@ -1,17 +1,26 @@
 //! Pages for people: one file an area. They call what the API calls, and work without a script.
 
+mod agents;
 pub mod assets;
+pub mod audit;
 pub mod finish;
 mod form;
 mod home;
+mod invitations;
+pub mod members;
+mod names;
 mod notice;
+mod organizations;
 mod projects;
 mod query;
 mod refusal;
+mod sessions;
+mod settings;
 mod shell;
 mod show;
 mod status;
 pub mod tasks;
+mod tokens;
 mod visitor;
 mod words;
 
@@ -43,4 +52,32 @@ pub fn router() -> Router<Arc<App>> {
         .route("/tasks/{id}/state", post(tasks::change_state))
         .route("/tasks/{id}/delete", post(tasks::delete))
         .route("/tasks/{id}/restore", post(tasks::restore))
+        .route("/members", get(members::list))
+        .route("/members/{id}/role", post(members::change_role))
+        .route("/members/{id}/remove", post(members::remove))
+        .route("/members/invitations", get(invitations::list).post(invitations::create))
+        .route("/members/invitations/new", get(invitations::new))
+        .route("/members/invitations/{id}/revoke", post(invitations::revoke))
+        .route("/invitations/{secret}", get(invitations::offer))
+        .route("/memberships", post(invitations::join))
+        .route("/agents", get(agents::list).post(agents::create))
+        .route("/agents/new", get(agents::new))
+        .route("/agents/{id}", get(agents::show).post(agents::update))
+        .route("/agents/{id}/edit", get(agents::edit))
+        .route("/agents/{id}/delete", post(agents::delete))
+        .route("/agents/{id}/tokens", post(tokens::mint))
+        .route("/agents/{id}/tokens/new", get(tokens::new))
+        .route("/tokens/{id}", get(tokens::show))
+        .route("/tokens/{id}/rotate", post(tokens::rotate))
+        .route("/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/audit", get(audit::list))
+        .route("/audit/verification", get(audit::verify))
+        .route("/settings", get(settings::show).post(settings::update))
+        .route("/settings/delete", post(settings::delete))
+        .route("/organizations", get(organizations::list).post(organizations::create))
+        .route("/organizations/{id}/enter", post(organizations::enter))
+        .route("/organizations/{id}/restore", post(organizations::restore))
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/revoke", post(sessions::revoke_all))
+        .route("/sessions/{id}/revoke", post(sessions::revoke))
 }

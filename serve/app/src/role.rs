@@ -71,6 +71,16 @@ impl Role {
         }
     }
 
+    /// What somebody is who has it.
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Self::Viewer => "a viewer",
+            Self::Member => "a member",
+            Self::Admin => "an admin",
+            Self::Owner => "an owner",
+        }
+    }
+
     /// From the database, which holds no other.
     pub fn stored(text: &str) -> Self {
         match text {

@@ -102,6 +102,8 @@ pub fn document(problems: &Registry) -> Result<Document, DocumentError> {
 /// As [`document`].
 pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Router, DocumentError> {
     let probes = health::router(Arc::clone(&app.health));
+    let issuer = app.sign_in.as_ref().map(sign_in::SignIn::origin);
+    let policy = Arc::new(pages::finish::Policy::new(issuer.as_deref()));
     let (limits, authentication) = (Arc::clone(&app.limits), Arc::clone(&app.authentication));
     // The outermost last: limits that need no person, who asks, limits of the person.
     let router = Router::from(api())
@@ -115,7 +117,6 @@ pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Rout
         .merge(openapi::router(&document(problems)?))
         .merge(problem_pages::router(problems))
         .merge(pages::assets::router());
-    let policy = Arc::new(pages::finish::Policy::new(""));
     Ok(border::around(router, border).layer(from_fn_with_state(policy, pages::finish::finish)))
 }
 

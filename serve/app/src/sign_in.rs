@@ -60,6 +60,11 @@ impl SignIn {
         let issuer = Issuer::new(config, public_url.join(CALLBACK)?, http, clock);
         Ok(Self { issuer, attempts: Attempts::new(valkey, randomness) })
     }
+
+    /// Where people are sent to sign in and out: what pages may lead to.
+    pub fn origin(&self) -> String {
+        self.issuer.origin()
+    }
 }
 
 /// The paths of signing in and out.

@@ -2,7 +2,7 @@
 
 pub mod list;
 pub mod mint;
-mod network;
+pub mod network;
 pub mod revoke;
 pub mod rotate;
 pub mod show;

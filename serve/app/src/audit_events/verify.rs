@@ -37,6 +37,13 @@ pub struct Wanted {
     after_hash: Option<String>,
 }
 
+impl Wanted {
+    /// The head against which to verify, as it was named.
+    pub fn known(&self) -> Option<(i64, &str)> {
+        self.number.zip(self.hash.as_deref())
+    }
+}
+
 /// Verifies the audit log
 ///
 /// Every event and every batch is hashed again, and compared with the chain. Where the chain is too long for one answer
@@ -54,6 +61,19 @@ pub async fn verify(
     context: RequestContext,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Verification>, Problem> {
+    run(&app, &actor, &context, wanted).await.map(Json)
+}
+
+/// What a verification finds.
+///
+/// # Errors
+/// A problem `insufficient-scope`, `not-found` or `query-invalid`, or one of the database.
+pub async fn run(
+    app: &App,
+    actor: &Actor,
+    context: &RequestContext,
+    wanted: Wanted,
+) -> Result<Verification, Problem> {
     actor.require(&READ)?;
     let organization = actor.organization_or_refuse()?;
     if !actor.may_touch(&[organization]) {
@@ -64,7 +84,7 @@ pub async fn verify(
     let known = head(wanted.number, wanted.hash, ("/number", "/hash"))?;
     let after = head(wanted.after_number, wanted.after_hash, ("/after_number", "/after_hash"))?;
     let extent = Extent { known: known.as_ref(), after: after.as_ref(), reads: Some(READS) };
-    Ok(Json(recompute(&app.stores.database, organization, &context.request_id, extent).await?))
+    Ok(recompute(&app.stores.database, organization, &context.request_id, extent).await?)
 }
 
 /// The head that two parameters name; none where neither is given.

@@ -31,7 +31,7 @@ use sections::SECTIONS;
 /// Rows of a part of the answer: texts can be long, and several people may export at once.
 const ROWS: i64 = 100;
 /// What is exported has been read, so that whoever asks has to be allowed to read each part of it.
-const NEEDED: [Scope; 8] = [
+pub const NEEDED: [Scope; 8] = [
     READ,
     members::READ,
     agents::READ,

@@ -29,9 +29,10 @@ pub struct Policy(HeaderValue);
 impl Policy {
     /// Nothing is loaded or sent anywhere but from and to this site; a form may also lead to the issuer's, where people
     /// sign in and out.
-    pub fn new(issuer: &str) -> Self {
+    pub fn new(issuer: Option<&str>) -> Self {
+        let led_to = issuer.map(|issuer| format!(" {issuer}")).unwrap_or_default();
         let policy = format!(
-            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' {issuer}; base-uri 'none'; \
+            "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{led_to}; base-uri 'none'; \
              frame-ancestors 'none'"
         );
         let nothing = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");

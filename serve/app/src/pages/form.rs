@@ -1,8 +1,9 @@
 //! Forms: what they are shown with, how they are read, and how they come back when something is wrong with them.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
 use foundation::auth::scope::Scope;
@@ -11,14 +12,18 @@ use foundation::extract::FormBody;
 use foundation::problem::{Problem, codes};
 use foundation::write::idempotency::Answer;
 use foundation::write::{FormRequest, Unit};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use url::form_urlencoded;
+use uuid::Uuid;
 
 use super::notice::Notice;
 use super::refusal::{self, Fault, Refusal};
 use super::visitor::Visitor;
 use crate::state::App;
+
+/// Longer than any answer to a form.
+const LONGEST_ANSWER: usize = 256 << 10;
 
 /// What a page's form is shown with.
 #[derive(Debug)]
@@ -61,13 +66,13 @@ impl Form {
     }
 
     /// Makes sending it twice do what it says once; each form of a page has a purpose of its own.
-    pub fn key(&self, purpose: &str) -> String {
+    pub fn key(&self, purpose: impl Display) -> String {
         format!("{}-{purpose}", self.key)
     }
 
     /// What a field holds.
     pub fn value(&self, field: &str) -> &str {
-        self.values.iter().find(|(name, _)| name == field).map_or("", |(_, value)| value)
+        value(&self.values, field)
     }
 
     /// Whether this is one of a field's values: an option that is chosen, a box that is checked.
@@ -105,6 +110,10 @@ impl Form {
     pub fn now(&self, field: &str) -> Option<&String> {
         self.now.get(field)
     }
+}
+
+fn value<'a>(values: &'a [(String, String)], field: &str) -> &'a str {
+    values.iter().find(|(name, _)| name == field).map_or("", |(_, value)| value)
 }
 
 /// A form as it was sent, and the write that it asks for.
@@ -146,6 +155,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Submitted<T> {
 }
 
 impl<T> Submitted<T> {
+    /// What a field holds, as it was sent.
+    pub fn value(&self, field: &str) -> &str {
+        value(&self.values, field)
+    }
+
     /// Does what the form asks for, if the person has the scope and the form is right.
     ///
     /// # Errors
@@ -158,6 +172,34 @@ impl<T> Submitted<T> {
         effect: impl AsyncFnOnce(&mut Unit, T) -> Result<Answer, Problem>,
     ) -> Result<Outcome, Problem> {
         visitor.actor.require(scope)?;
+        self.perform_own(app, visitor, effect).await
+    }
+
+    /// The same for what everybody may do with what is their own.
+    ///
+    /// # Errors
+    /// As [`Submitted::perform`].
+    pub async fn perform_own(
+        self,
+        app: &App,
+        visitor: &Visitor,
+        effect: impl AsyncFnOnce(&mut Unit, T) -> Result<Answer, Problem>,
+    ) -> Result<Outcome, Problem> {
+        self.perform_within(visitor.actor.organization(), app, visitor, effect).await
+    }
+
+    /// The same within another organization than the one in which the person works: the effect asks whether the person
+    /// may.
+    ///
+    /// # Errors
+    /// As [`Submitted::perform`].
+    pub async fn perform_within(
+        self,
+        organization: Option<Uuid>,
+        app: &App,
+        visitor: &Visitor,
+        effect: impl AsyncFnOnce(&mut Unit, T) -> Result<Answer, Problem>,
+    ) -> Result<Outcome, Problem> {
         let FormRequest { write, fields } = match self.request {
             Ok(request) => request,
             Err(problem) => {
@@ -166,7 +208,7 @@ impl<T> Submitted<T> {
         };
         let effect = async |unit: &mut Unit| effect(unit, fields).await;
         // Every form has a key, so a problem of the effect is an answer that is kept, like any other.
-        let response = app.writes.perform(&visitor.actor, &write, effect).await?;
+        let response = app.writes.perform_within(organization, &visitor.actor, &write, effect).await?;
         if !refusal::is_problem(&response) {
             return Ok(Outcome::Answered(response));
         }
@@ -177,6 +219,53 @@ impl<T> Submitted<T> {
             Outcome::Answered(response)
         })
     }
+}
+
+impl Outcome {
+    /// The answer, or the page that `again` makes of what was refused.
+    ///
+    /// # Errors
+    /// As the page.
+    pub async fn or_again(
+        self,
+        again: impl AsyncFnOnce(Refused) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        match self {
+            Self::Answered(response) => Ok(response),
+            Self::Again(refused) => again(refused).await,
+        }
+    }
+}
+
+/// What an answer says that is not for the browser itself but for the page that is made of it: a secret that is shown
+/// once, say, which is kept sealed and given again where the form is sent twice.
+///
+/// # Errors
+/// A problem `internal` where it says something else, which is the server's mistake.
+pub async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Problem> {
+    let bytes = to_bytes(response.into_body(), LONGEST_ANSWER).await.unwrap_or_default();
+    serde_json::from_slice(&bytes).map_err(|error| {
+        tracing::error!(%error, "an answer is not what a page makes of it");
+        Problem::new(&codes::INTERNAL)
+    })
+}
+
+/// The lines of a field, each a value; empty ones are none.
+///
+/// # Errors
+/// What is wrong with a line.
+pub fn lines<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: TryFrom<String, Error: Display>,
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let read = |line: &str| {
+        T::try_from(line.to_owned()).map_err(|error| D::Error::custom(format!("{line} is {error}")))
+    };
+    let values = lines.map(read).collect::<Result<Vec<T>, _>>()?;
+    Ok(Some(values).filter(|values| !values.is_empty()))
 }
 
 /// What a form says of the version that it changes.

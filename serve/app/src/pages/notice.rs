@@ -10,15 +10,27 @@ pub enum Notice {
     Saved,
     Deleted,
     Restored,
+    Removed,
+    Revoked,
+    Left,
+    Joined,
+    Ended,
+    Sent,
 }
 
 impl Notice {
     /// Each with its word in addresses and its sentence on pages.
-    const ALL: [(Self, &str, &str); 4] = [
+    const ALL: [(Self, &str, &str); 10] = [
         (Self::Made, "made", "Done: it is made."),
         (Self::Saved, "saved", "Saved."),
         (Self::Deleted, "deleted", "Deleted."),
         (Self::Restored, "restored", "Restored."),
+        (Self::Removed, "removed", "Removed."),
+        (Self::Revoked, "revoked", "Revoked."),
+        (Self::Left, "left", "You have left the organization."),
+        (Self::Joined, "joined", "Welcome: you are a member now."),
+        (Self::Ended, "ended", "Signed out there."),
+        (Self::Sent, "sent", "On its way."),
     ];
 
     /// The notice of this word, if it is one.

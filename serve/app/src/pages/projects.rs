@@ -12,7 +12,7 @@ use foundation::problem::Problem;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::form::{Form, Outcome, Submitted, Version, Versioned, done};
+use super::form::{Form, Refused, Submitted, Version, Versioned, done};
 use super::notice::Notice;
 use super::query::{self, Nothing, PageQuery};
 use super::shell::{Section, Shell};
@@ -33,7 +33,6 @@ struct ListPage<'a> {
     may_write: bool,
     deleted: bool,
     projects: Page<Project>,
-    form: Form,
     first: Option<String>,
     next: Option<String>,
 }
@@ -49,7 +48,6 @@ pub async fn list(
         shell: Shell::new(&visitor, Section::Projects).noting(query.notice),
         may_write: visitor.may(&WRITE),
         deleted: query.asked.deleted,
-        form: Form::new(&app, &visitor),
         first: query::first(&query.uri),
         next: query::next(&query.uri, projects.next_cursor.as_ref()),
         projects,
@@ -78,21 +76,19 @@ pub async fn create(
     visitor: Visitor,
     submitted: Submitted<NewProject>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, new| {
             let project = create::insert(unit, &visitor.actor, new).await?;
             Ok(done(&format!("/projects/{}", project.id), Notice::Made))
         })
-        .await?;
-    match outcome {
-        Outcome::Answered(response) => Ok(response),
-        Outcome::Again(refused) => {
+        .await?
+        .or_again(async |refused| {
             let status = refused.refusal.status();
             let form = Form::again(&app, &visitor, refused);
             let shell = Shell::new(&visitor, Section::Projects);
             show::page_with(status, &EditPage { shell, project: None, form })
-        }
-    }
+        })
+        .await
 }
 
 #[derive(Template)]
@@ -174,17 +170,15 @@ pub async fn update(
     Path(id): Path<Uuid>,
     submitted: Submitted<EditForm>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, fields| {
             let condition = fields.version.condition();
             let change = ProjectChange { name: Some(fields.name), description: Some(fields.description) };
             update::apply(unit, &visitor.actor, id, &condition, change).await?;
             Ok(done(&format!("/projects/{id}"), Notice::Saved))
         })
-        .await?;
-    match outcome {
-        Outcome::Answered(response) => Ok(response),
-        Outcome::Again(refused) => {
+        .await?
+        .or_again(async |refused| {
             let project = one::find(&app, &visitor.actor, &visitor.context, id).await?;
             let (status, is_conflict) = (refused.refusal.status(), refused.refusal.is_conflict());
             let mut form = Form::again(&app, &visitor, refused);
@@ -194,8 +188,8 @@ pub async fn update(
             }
             let shell = Shell::new(&visitor, Section::Projects);
             show::page_with(status, &EditPage { shell, project: Some(&project), form })
-        }
-    }
+        })
+        .await
 }
 
 /// `POST /projects/{id}/delete`
@@ -205,13 +199,14 @@ pub async fn delete(
     Path(id): Path<Uuid>,
     submitted: Submitted<Versioned>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, fields| {
             delete::apply(unit, &visitor.actor, id, &fields.version.condition()).await?;
             Ok(done("/projects", Notice::Deleted))
         })
-        .await?;
-    again(&app, &visitor, id, outcome).await
+        .await?
+        .or_again(async |refused| again(&app, &visitor, id, refused).await)
+        .await
 }
 
 /// `POST /projects/{id}/restore`
@@ -221,23 +216,18 @@ pub async fn restore(
     Path(id): Path<Uuid>,
     submitted: Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, _| {
             restore::apply(unit, &visitor.actor, id).await?;
             Ok(done(&format!("/projects/{id}"), Notice::Restored))
         })
-        .await?;
-    again(&app, &visitor, id, outcome).await
+        .await?
+        .or_again(async |refused| again(&app, &visitor, id, refused).await)
+        .await
 }
 
-/// The answer, or the project as it is now and why nothing was done.
-async fn again(app: &App, visitor: &Visitor, id: Uuid, outcome: Outcome) -> Result<Response, Problem> {
-    match outcome {
-        Outcome::Answered(response) => Ok(response),
-        Outcome::Again(refused) => {
-            let status = refused.refusal.status();
-            let form = Form::again(app, visitor, refused);
-            shown(app, visitor, id, form, None, status).await
-        }
-    }
+/// The project as it is now, and why nothing was done.
+async fn again(app: &App, visitor: &Visitor, id: Uuid, refused: Refused) -> Result<Response, Problem> {
+    let status = refused.refusal.status();
+    shown(app, visitor, id, Form::again(app, visitor, refused), None, status).await
 }

@@ -50,6 +50,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for PageQuery<T> {
     }
 }
 
+impl<T: Default> PageQuery<T> {
+    /// The page at this path where nothing more is asked for.
+    pub fn plain(path: &'static str) -> Self {
+        Self { asked: T::default(), notice: None, uri: Uri::from_static(path) }
+    }
+}
+
 /// The path of the next page of a list, as seen from this one.
 pub fn next(uri: &Uri, cursor: Option<&String>) -> Option<String> {
     let cursor = cursor?;

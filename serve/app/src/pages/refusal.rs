@@ -74,12 +74,19 @@ impl Refusal {
 
     /// Whether the person can put it right in the form that was sent.
     pub fn is_about_the_form(&self) -> bool {
-        matches!(self.code.as_str(), "validation-failed" | "precondition-failed") || !self.errors.is_empty()
+        let of_key = self.code.starts_with("idempotency-");
+        !of_key && (matches!(self.status, 409 | 410 | 412 | 422) || !self.errors.is_empty())
+            || self.code == "role-too-high"
     }
 
     /// Whether what was to be changed is another version by now.
     pub fn is_conflict(&self) -> bool {
         self.code == "precondition-failed"
+    }
+
+    /// Whether somebody wanted to sign in and is not.
+    pub fn is_of_signing_in(&self) -> bool {
+        self.code.starts_with("sign-in-")
     }
 
     /// What to do about it.
@@ -96,6 +103,17 @@ impl Refusal {
             ("idempotency-key-reused", _) => {
                 "This form was sent before with other values. Open it again and send it once more."
             }
+            ("last-owner", _) => "Make somebody else an owner first, or delete the organization.",
+            ("quota-reached", _) => "Delete what is not needed any more, and try again.",
+            ("role-too-high", _) => "Somebody with a higher role can do this.",
+            ("invitation-expired" | "invitation-revoked" | "invitation-used", _) => {
+                "Ask whoever invited you for another one."
+            }
+            ("token-ended", _) => "Mint another one instead.",
+            ("webhook-disabled", _) => "Enable it first.",
+            ("delivery-pending", _) => "Wait until it is delivered or given up.",
+            ("sign-in-failed" | "sign-in-expired", _) => "Sign in again.",
+            ("sign-in-unavailable", _) => "Try again in a moment. Who is signed in stays so.",
             ("idempotency-key-in-use", _) => "The first request is still under way. Wait a moment, then reload.",
             ("precondition-failed", _) => "Nothing was changed. Open the page again to see how it is now.",
             (_, 404) => {

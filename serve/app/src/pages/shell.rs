@@ -63,7 +63,7 @@ impl<'a> Shell<'a> {
 
     /// What the person's role lets see.
     pub fn entries(&self) -> Vec<Entry> {
-        if self.visitor.organization.is_none() {
+        if self.visitor.me.organization.is_none() {
             return Vec::new();
         }
         let seen = ENTRIES.into_iter().filter(|(.., scope)| self.visitor.may(scope));

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use time::Date;
 use uuid::Uuid;
 
-use super::form::{Form, Outcome, Submitted, Version, Versioned, done};
+use super::form::{Form, Refused, Submitted, Version, Versioned, done};
 use super::notice::Notice;
 use super::query::{self, Nothing, PageQuery};
 use super::shell::{Section, Shell};
@@ -38,7 +38,6 @@ struct ListPage<'a> {
     filter: &'a Filter,
     tasks: Page<Task>,
     projects: Vec<Project>,
-    form: Form,
     today: Date,
     first: Option<String>,
     next: Option<String>,
@@ -75,7 +74,6 @@ pub async fn list(
         may_write: visitor.may(&WRITE),
         filter: &query.asked,
         projects,
-        form: Form::new(&app, &visitor),
         today: app.clock.now().date(),
         first: query::first(&query.uri),
         next: query::next(&query.uri, tasks.next_cursor.as_ref()),
@@ -129,21 +127,19 @@ pub async fn create(
     visitor: Visitor,
     submitted: Submitted<NewTask>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, new| {
             let task = create::insert(unit, &visitor.actor, new).await?;
             Ok(done(&format!("/tasks/{}", task.id), Notice::Made))
         })
-        .await?;
-    match outcome {
-        Outcome::Answered(response) => Ok(response),
-        Outcome::Again(refused) => {
+        .await?
+        .or_again(async |refused| {
             let status = refused.refusal.status();
             let form = Form::again(&app, &visitor, refused);
             let projects = projects_to_choose(&app, &visitor).await?;
             show::page_with(status, &NewPage { shell: Shell::new(&visitor, Section::Tasks), projects, form })
-        }
-    }
+        })
+        .await
 }
 
 #[derive(Template)]
@@ -240,7 +236,7 @@ pub async fn update(
     Path(id): Path<Uuid>,
     submitted: Submitted<EditForm>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, form| {
             let condition = form.version.condition();
             let change = TaskChange {
@@ -252,10 +248,8 @@ pub async fn update(
             update::apply(unit, &visitor.actor, id, &condition, change).await?;
             Ok(done(&format!("/tasks/{id}"), Notice::Saved))
         })
-        .await?;
-    match outcome {
-        Outcome::Answered(response) => Ok(response),
-        Outcome::Again(refused) => {
+        .await?
+        .or_again(async |refused| {
             let task = one::find(&app, &visitor.actor, &visitor.context, id).await?;
             let (status, is_conflict) = (refused.refusal.status(), refused.refusal.is_conflict());
             let mut form = Form::again(&app, &visitor, refused);
@@ -263,8 +257,8 @@ pub async fn update(
                 form = form.beside(task.version, fields(&task));
             }
             show::page_with(status, &EditPage { shell: Shell::new(&visitor, Section::Tasks), task, form })
-        }
-    }
+        })
+        .await
 }
 
 /// The form of the buttons that say where a task stands.
@@ -281,14 +275,15 @@ pub async fn change_state(
     Path(id): Path<Uuid>,
     submitted: Submitted<StateForm>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, form| {
             let change = TaskChange { title: None, description: None, state: Some(form.state), due_on: None };
             update::apply(unit, &visitor.actor, id, &form.version.condition(), change).await?;
             Ok(done(&format!("/tasks/{id}"), Notice::Saved))
         })
-        .await?;
-    again(&app, &visitor, id, outcome).await
+        .await?
+        .or_again(async |refused| again(&app, &visitor, id, refused).await)
+        .await
 }
 
 /// `POST /tasks/{id}/delete`
@@ -298,13 +293,14 @@ pub async fn delete(
     Path(id): Path<Uuid>,
     submitted: Submitted<Versioned>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, form| {
             delete::apply(unit, &visitor.actor, id, &form.version.condition()).await?;
             Ok(done("/tasks", Notice::Deleted))
         })
-        .await?;
-    again(&app, &visitor, id, outcome).await
+        .await?
+        .or_again(async |refused| again(&app, &visitor, id, refused).await)
+        .await
 }
 
 /// `POST /tasks/{id}/restore`
@@ -314,23 +310,18 @@ pub async fn restore(
     Path(id): Path<Uuid>,
     submitted: Submitted<Nothing>,
 ) -> Result<Response, Problem> {
-    let outcome = submitted
+    submitted
         .perform(&app, &visitor, &WRITE, async |unit, _| {
             restore::apply(unit, &visitor.actor, id).await?;
             Ok(done(&format!("/tasks/{id}"), Notice::Restored))
         })
-        .await?;
-    again(&app, &visitor, id, outcome).await
+        .await?
+        .or_again(async |refused| again(&app, &visitor, id, refused).await)
+        .await
 }
 
-/// The answer, or the task as it is now and why nothing was done.
-async fn again(app: &App, visitor: &Visitor, id: Uuid, outcome: Outcome) -> Result<Response, Problem> {
-    match outcome {
-        Outcome::Answered(response) => Ok(response),
-        Outcome::Again(refused) => {
-            let status = refused.refusal.status();
-            let form = Form::again(app, visitor, refused);
-            shown(app, visitor, id, form, None, status).await
-        }
-    }
+/// The task as it is now, and why nothing was done.
+async fn again(app: &App, visitor: &Visitor, id: Uuid, refused: Refused) -> Result<Response, Problem> {
+    let status = refused.refusal.status();
+    shown(app, visitor, id, Form::again(app, visitor, refused), None, status).await
 }

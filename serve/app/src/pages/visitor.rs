@@ -7,12 +7,13 @@ use axum::http::request::Parts;
 use foundation::auth::actor::{Actor, Person};
 use foundation::auth::scope::Scope;
 use foundation::clock::new_id;
-use foundation::problem::{Problem, codes};
+use foundation::problem::Problem;
 use foundation::request::RequestContext;
-use foundation::write::transaction::Transaction;
 use uuid::Uuid;
 
 use crate::role::Role;
+use crate::sessions::Workplace;
+use crate::sessions::me::{self, Me};
 use crate::state::App;
 
 /// Somebody who is signed in. Programs have the API.
@@ -20,22 +21,14 @@ use crate::state::App;
 pub struct Visitor {
     /// As the API knows the person.
     pub actor: Actor,
+    /// The same, of whom is known that it is a person.
+    pub person: Person,
     /// In which request.
     pub context: RequestContext,
-    /// What people call the person.
-    pub name: String,
-    /// The organization in which the person works now.
-    pub organization: Option<Workplace>,
+    /// Who that is.
+    pub me: Me,
     /// For the forms of the page.
     pub csrf_token: String,
-}
-
-/// An organization in which somebody works.
-#[derive(Debug)]
-pub struct Workplace {
-    pub id: Uuid,
-    pub name: String,
-    pub role: Role,
 }
 
 impl FromRequestParts<Arc<App>> for Visitor {
@@ -44,14 +37,10 @@ impl FromRequestParts<Arc<App>> for Visitor {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let context = RequestContext::from_request_parts(parts, app).await?;
         let actor = Actor::from_request_parts(parts, app).await?;
-        let Actor::Person(person) = &actor else {
-            return Err(
-                Problem::new(&codes::UNAUTHENTICATED).detail("Pages are for people; programs use /api/v1/.")
-            );
-        };
-        let (name, organization) = known(app, person, &context).await?;
+        let person = actor.person_or_refuse()?.clone();
+        let me = me::find(app, &actor, &context).await?;
         let csrf_token = app.authentication.csrf.token(&person.session);
-        Ok(Self { context, name, organization, csrf_token, actor })
+        Ok(Self { actor, person, context, me, csrf_token })
     }
 }
 
@@ -61,34 +50,33 @@ impl Visitor {
         self.actor.require(scope).is_ok()
     }
 
+    /// What people call the person.
+    pub fn name(&self) -> &str {
+        let email = self.me.email.as_deref().unwrap_or("Somebody without a name");
+        if self.me.name.is_empty() { email } else { &self.me.name }
+    }
+
+    /// The organization in which the person works now.
+    ///
+    /// # Errors
+    /// A problem `not-found` where there is none.
+    pub fn workplace(&self) -> Result<&Workplace, Problem> {
+        self.actor.organization_or_refuse()?;
+        self.me.organization.as_ref().ok_or_else(|| Problem::new(&foundation::problem::codes::NOT_FOUND))
+    }
+
+    /// What the person is there.
+    pub fn role(&self) -> Option<Role> {
+        self.me.organization.as_ref().and_then(|workplace| workplace.role)
+    }
+
+    /// Whether it is this person.
+    pub fn is(&self, person: &Uuid) -> bool {
+        self.person.id == *person
+    }
+
     /// A new key for a form, so that sending it twice does what it says once.
     pub fn key(app: &App) -> String {
         new_id(&*app.clock, &*app.randomness).to_string()
     }
-}
-
-async fn known(
-    app: &App,
-    person: &Person,
-    context: &RequestContext,
-) -> Result<(String, Option<Workplace>), Problem> {
-    const FIND: &str = "SELECT p.name, p.email, o.id, o.name AS organization, o.role FROM person_by_id($1) p \
-                        LEFT JOIN organizations_of($1) o ON o.id = $2";
-    let rows = Transaction::read(
-        &app.stores.database,
-        person.organization,
-        &context.request_id,
-        FIND,
-        &[&person.id, &person.organization],
-    )
-    .await?;
-    let row = rows.first().ok_or_else(|| Problem::new(&codes::UNAUTHENTICATED))?;
-    let name: String = row.get("name");
-    let email: Option<String> = row.get("email");
-    let workplace = row.get::<_, Option<Uuid>>("id").map(|id| Workplace {
-        id,
-        name: row.get("organization"),
-        role: Role::stored(row.get("role")),
-    });
-    Ok((if name.is_empty() { email.unwrap_or_default() } else { name }, workplace))
 }

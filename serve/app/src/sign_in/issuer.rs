@@ -129,6 +129,11 @@ impl Issuer {
         &self.config.name
     }
 
+    /// The site that it is.
+    pub fn origin(&self) -> String {
+        self.config.discovery.origin().ascii_serialization()
+    }
+
     /// The application's name at the issuer.
     pub fn client_id(&self) -> &str {
         &self.config.client_id

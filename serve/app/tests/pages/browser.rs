@@ -131,7 +131,9 @@ impl Browser {
         let mobile = width < 600;
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile});
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
-        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        let media = json!({"features": [
+            {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}
+        ]});
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 

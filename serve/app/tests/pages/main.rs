@@ -4,6 +4,7 @@
 
 mod browser;
 mod look;
+mod organization;
 #[path = "../api/stage.rs"]
 mod stage;
 #[path = "../support/mod.rs"]

@@ -5,7 +5,7 @@ use crate::look::look;
 use crate::stage::Stage;
 use crate::support::seed;
 
-async fn signed_in(stage: &Stage, name: &str, role: &str) -> Browser {
+pub async fn signed_in(stage: &Stage, name: &str, role: &str) -> Browser {
     let browser = Browser::start(&[("app.example.test", stage.application.port)]).await;
     let person = seed::person(&stage.servers, stage.organization, name, role);
     browser.bring(&seed::session(&stage.servers, person, Some(stage.organization)).await).await;
