@@ -1,6 +1,5 @@
 //! An organization's people, agents, log and settings in the browser.
 
-use crate::browser::Browser;
 use crate::look::look;
 use crate::stage::Stage;
 use crate::work::signed_in;

@@ -89,7 +89,6 @@ pub fn somebody(servers: &Servers, subject: &str) -> Uuid {
         ),
         "app",
     );
-    member(servers, organization, id, role);
     id
 }
 
