@@ -8,7 +8,7 @@ use axum::response::Response;
 use foundation::audit::Event;
 use foundation::auth::actor::Actor;
 use foundation::etag::{self, Condition};
-use foundation::extract::Path;
+use foundation::extract::{Path, given};
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::write::{Unit, WriteRequest};
@@ -32,11 +32,11 @@ const UPDATE: &str = concat!(
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct AgentChange {
     /// What people call it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, min_length = 1, max_length = 100, example = "Release bot", required = false)]
     pub name: Option<Line<100>>,
     /// What it is for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, max_length = 10000, example = "Opens a task for each release.", required = false)]
     pub description: Option<Prose<10_000>>,
 }

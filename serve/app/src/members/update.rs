@@ -8,7 +8,7 @@ use axum::response::Response;
 use foundation::audit::Event;
 use foundation::auth::actor::Actor;
 use foundation::etag::{self, Condition};
-use foundation::extract::Path;
+use foundation::extract::{Path, given};
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::write::{Unit, WriteRequest};
@@ -31,7 +31,7 @@ const OWNERS: &str = "SELECT count(*) FROM memberships WHERE organization_id = $
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct MemberChange {
     /// What the person is to be in the organization.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Role, required = false)]
     pub role: Option<Role>,
 }

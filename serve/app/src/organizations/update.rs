@@ -8,7 +8,7 @@ use axum::response::Response;
 use foundation::audit::Event;
 use foundation::auth::actor::Actor;
 use foundation::etag::{self, Condition};
-use foundation::extract::Path;
+use foundation::extract::{Path, given};
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::write::{Unit, WriteRequest};
@@ -29,7 +29,7 @@ const UPDATE: &str = concat!(
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct OrganizationChange {
     /// What people call it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, min_length = 1, max_length = 100, example = "Gardeners", required = false)]
     pub name: Option<Line<100>>,
 }

@@ -17,11 +17,7 @@ use uuid::Uuid;
 use super::{Project, READ, columns};
 use crate::state::App;
 
-const FIND: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM projects WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL"
-);
+const FIND: &str = concat!("SELECT ", columns!(), " FROM projects WHERE organization_id = $1 AND id = $2");
 
 /// Shows a project
 ///
@@ -40,6 +36,9 @@ pub async fn show(
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
     let project = find(&app, &actor, &context, id).await?;
+    if project.deleted_at.is_some() {
+        return Err(Problem::new(&codes::NOT_FOUND).detail("The project was deleted; it can be restored."));
+    }
     let tag = project.etag();
     Ok(match etag::not_modified(&headers, &tag)? {
         Some(known) => known,
@@ -47,7 +46,7 @@ pub async fn show(
     })
 }
 
-/// The project, if the actor may see it.
+/// The project, if the actor may see it; also one that was deleted.
 ///
 /// # Errors
 /// A problem `insufficient-scope` or `not-found`, or one of the database.

@@ -20,7 +20,7 @@ use crate::state::App;
 const FIND: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM tasks WHERE organization_id = $1 AND id = $2 AND deleted_at IS NULL AND ",
+    " FROM tasks WHERE organization_id = $1 AND id = $2 AND ",
     project_is_there!()
 );
 
@@ -41,6 +41,9 @@ pub async fn show(
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
     let task = find(&app, &actor, &context, id).await?;
+    if task.deleted_at.is_some() {
+        return Err(Problem::new(&codes::NOT_FOUND).detail("The task was deleted; it can be restored."));
+    }
     let tag = task.etag();
     Ok(match etag::not_modified(&headers, &tag)? {
         Some(known) => known,
@@ -48,7 +51,7 @@ pub async fn show(
     })
 }
 
-/// The task, if the actor may see it.
+/// The task, if the actor may see it; also one that was deleted.
 ///
 /// # Errors
 /// A problem `insufficient-scope` or `not-found`, or one of the database.

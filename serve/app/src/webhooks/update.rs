@@ -9,7 +9,7 @@ use axum::response::Response;
 use foundation::audit::Event;
 use foundation::auth::actor::Actor;
 use foundation::etag::{self, Condition};
-use foundation::extract::Path;
+use foundation::extract::{Path, given};
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::write::{Unit, WriteRequest};
@@ -42,19 +42,19 @@ const UPDATE: &str = concat!(
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct WebhookChange {
     /// Where to: a public address, by https.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Destination, required = false)]
     pub url: Option<Destination>,
     /// For people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, max_length = 10000, example = "The chat room.", required = false)]
     pub description: Option<Prose<10_000>>,
     /// Which events are delivered; with none here, all are.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<EventType>, required = false)]
     pub events: Option<BTreeSet<EventType>>,
     /// Whether anything is delivered: `true` also after it was disabled because it failed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = bool, required = false)]
     pub enabled: Option<bool>,
 }
