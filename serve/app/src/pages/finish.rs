@@ -16,9 +16,10 @@ use url::form_urlencoded;
 
 use super::refusal::{self, Refusal};
 use super::show;
+use crate::sign_in;
 
 /// Paths that answer programs; everything else is for people.
-const FOR_PROGRAMS: [&str; 4] = ["/api/", "/livez", "/readyz", "/openapi.json"];
+const FOR_PROGRAMS: [&str; 5] = ["/api/", "/livez", "/readyz", "/openapi.json", sign_in::BACK_CHANNEL];
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -134,6 +135,8 @@ mod tests {
         assert!(!takes_page("/nowhere", None));
         assert!(!takes_page("/api/v1/tasks", browser));
         assert!(!takes_page("/readyz", browser));
+        assert!(!takes_page("/sign-in/back-channel-logout", browser));
+        assert!(takes_page("/sign-in/callback?state=a", browser));
         assert!(!takes_page("/tasks", Some("application/json")));
     }
 }

@@ -100,6 +100,9 @@ impl Refusal {
                 "Nothing was changed. Your role in this organization does not allow it: an owner or admin can give you \
                  another one."
             }
+            ("sign-in-expired" | "sign-in-failed", _) => {
+                "Nothing has happened. Sign in again; if that does not help, tell the operator the request's number."
+            }
             ("idempotency-key-reused", _) => {
                 "This form was sent before with other values. Open it again and send it once more."
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use foundation::auth::session::COOKIE;
 use foundation::testing::issuer::{CLIENT_SECRET, Fault, Identity};
 use foundation::testing::servers::Server;
@@ -158,6 +158,16 @@ async fn an_answer_of_the_issuer_is_good_once_and_in_its_browser_alone() {
     is_problem(&returns("error=access_denied&error_description=%3Cb%3E").await, 403, "sign-in-failed");
     is_problem(&returns("error=temporarily_unavailable").await, 503, "sign-in-unavailable");
     is_problem(&returns("code=a&code=b").await, 400, "sign-in-expired");
+    // A person sees a page that offers to sign in again.
+    let page = [("accept", "text/html")];
+    let page = browser.send(Method::GET, "/sign-in/callback?state=a&code=a", &page, "").await;
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (StatusCode::BAD_REQUEST, "text/html; charset=utf-8")
+    );
+    assert!(page.text.contains("href=\"/sign-in\""), "{}", page.text);
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains(&format!("form-action 'self' {};", issuer.name())), "{policy}");
     for query in ["", "?code=a", "?state=a&code=a", &format!("?state={}&code=a", "A".repeat(43))] {
         is_problem(&stage.browser().get(&format!("/sign-in/callback{query}")).await, 400, "sign-in-expired");
     }
@@ -352,7 +362,7 @@ async fn who_signs_out_at_the_issuer_is_signed_out_here() {
     let say = async |form: String| {
         let kind = [("content-type", "application/x-www-form-urlencoded")];
         let path = "/sign-in/back-channel-logout";
-        stage.application.send(axum::http::Method::POST, path, &kind, &form).await
+        stage.application.send(Method::POST, path, &kind, &form).await
     };
     let is_in = async |browser| me(&stage, browser).await.status == StatusCode::OK;
 
@@ -431,8 +441,9 @@ async fn a_site_without_an_issuer_says_so() {
     let stage = Stage::new().await;
     let application = Application::start(&stage.servers, environment(&stage.servers));
     application.wait_for_missing(&[]).await;
-    is_problem(&application.get("/sign-in").await, 503, "sign-in-unavailable");
-    is_problem(&application.get("/sign-in/callback?state=a").await, 503, "sign-in-unavailable");
+    let mut browser = Browser::new(&application);
+    is_problem(&browser.get("/sign-in").await, 503, "sign-in-unavailable");
+    is_problem(&browser.get("/sign-in/callback?state=a").await, 503, "sign-in-unavailable");
 }
 
 #[tokio::test(flavor = "multi_thread")]

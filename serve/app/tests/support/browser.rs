@@ -59,6 +59,10 @@ impl<'a> Browser<'a> {
         let address = self.address.clone();
         let mut all = headers.to_vec();
         all.push(("x-forwarded-for", &address));
+        // Problems as documents, unless the test is about the page.
+        if !headers.iter().any(|(name, _)| *name == "accept") {
+            all.push(("accept", "application/json"));
+        }
         if !cookies.is_empty() {
             all.push(("cookie", &cookies));
         }

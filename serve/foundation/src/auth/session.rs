@@ -205,8 +205,8 @@ impl Sessions {
         create.arg(CREATE).arg(indexes.len() + 1).arg(key.stored()).arg(&indexes);
         create.arg(written(&session)).arg(milliseconds(IDLE)).arg(milliseconds(ABSOLUTE));
         create
-            .arg(now.unix_timestamp())
-            .arg((now + ABSOLUTE).unix_timestamp())
+            .arg(microseconds(now))
+            .arg(microseconds(now + ABSOLUTE))
             .arg(URL_SAFE_NO_PAD.encode(key.0))
             .arg(SESSION)
             .arg(MOST);
@@ -338,6 +338,11 @@ fn of_subject(subject: &str) -> String {
 
 fn of_sid(sid: &str) -> String {
     format!("app:sessions:sid:{}", URL_SAFE_NO_PAD.encode(SessionKey::of_secret(sid.as_bytes()).0))
+}
+
+/// Fine enough to tell which of two is older, and exact as a score, which is a floating-point number.
+fn microseconds(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
 }
 
 fn milliseconds(duration: Duration) -> u64 {
