@@ -13,6 +13,7 @@ mod sign_in;
 mod stage;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../src/tasks/tests.rs"]
 mod tasks;
 mod tenancy;
 mod tokens;
