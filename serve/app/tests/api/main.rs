@@ -7,6 +7,7 @@ mod invitations;
 mod members;
 mod organizations;
 mod purge;
+mod audit;
 mod schemathesis;
 mod sessions;
 mod sign_in;

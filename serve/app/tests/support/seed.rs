@@ -45,7 +45,7 @@ pub fn organization(servers: &Servers, name: &str) -> Uuid {
     id
 }
 
-/// An agent of the organization with a token of these scopes; the token's text.
+/// An agent of the organization with a token of these scopes, which was used from here before; the token's text.
 pub fn token(servers: &Servers, organization: Uuid, scopes: &[&str]) -> String {
     token_within(servers, organization, scopes, None)
 }
@@ -70,7 +70,9 @@ pub fn token_within(
              VALUES ('{agent}', '{organization}', 'agent', now(), '{agent}', now()); \
              INSERT INTO tokens (id, organization_id, agent_id, name, hash, hint, scopes, resources, created_at, \
              created_by, expires_at) VALUES ('{token_id}', '{organization}', '{agent}', 'token', '\\x{hash}', '{hint}', \
-             {scopes}, {resources}, now(), '{agent}', now() + interval '1 day')",
+             {scopes}, {resources}, now(), '{agent}', now() + interval '1 day'); \
+             INSERT INTO token_places (organization_id, token_id, place, first_used_at) \
+             VALUES ('{organization}', '{token_id}', '127.0.0.1/32', now())",
             token_id = id(),
             hint = token.hint(),
         ),

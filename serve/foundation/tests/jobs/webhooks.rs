@@ -112,8 +112,11 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
         timestamp: SystemClock.now(),
         data: json!({"title": "é"}),
     };
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for kind in ["task.made", "task.unwanted"] {
-        platform.enqueue(&event(kind).job(mine, &SystemClock, &SystemRandomness).unwrap()).await.unwrap();
+        let job = event(kind).job(mine, &SystemClock, &SystemRandomness).unwrap();
+        let job = job.caused_by(Some("request-7".to_owned()), Some(traceparent.to_owned()));
+        platform.enqueue(&job).await.unwrap();
     }
     eventually("the delivery after a failure", || {
         platform.sql("SELECT state FROM webhook_deliveries") == "delivered"
@@ -131,6 +134,10 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
             let expected =
                 signatures(&secrets[0], &header(request, "webhook-id"), timestamp, body.as_bytes());
             assert_eq!(header(request, "webhook-signature"), expected);
+            // In the name and trace of the request, each attempt in a span of its own.
+            assert_eq!(header(request, "x-request-id"), "request-7");
+            let trace = header(request, "traceparent");
+            assert!(trace.starts_with(&traceparent[..36]) && trace != traceparent, "{trace}");
         }
     }
     assert_eq!(
