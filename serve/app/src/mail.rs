@@ -61,13 +61,21 @@ pub enum MailError {
         /// What the name servers said.
         source: io::Error,
     },
-    /// The server refused, or the exchange broke.
-    #[error("speaking to the mail server {name}: {source}")]
-    Smtp {
+    /// The server refused.
+    #[error("the mail server {name} refused: {source}")]
+    Refused {
         /// The server's name.
         name: String,
-        /// What went wrong.
+        /// What it said.
         source: smtp::Error,
+    },
+    /// At none of its addresses the server could be spoken to.
+    #[error("speaking to the mail server {name}: {}", .tries.join("; "))]
+    Broken {
+        /// The server's name.
+        name: String,
+        /// What went wrong, at each address.
+        tries: Vec<String>,
     },
     /// It took too long.
     #[error("the mail server {name} did not take the message within {} s", LIMIT.as_secs())]
@@ -82,7 +90,7 @@ impl MailError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Message(_) => true,
-            Self::Smtp { source, .. } => {
+            Self::Refused { source, .. } => {
                 let code = source.status().map(u16::from);
                 source.is_permanent() && !code.is_some_and(|code| OF_THE_LOGIN.contains(&code))
             }
@@ -147,25 +155,19 @@ impl Mailer {
     }
 
     async fn hand_over(&self, message: Message) -> Result<(), MailError> {
-        let host = &self.settings.host;
-        let mut broken = None;
+        let name = || self.settings.host.clone();
+        let mut tries = Vec::new();
         for address in self.addresses().await?.into_iter().take(MOST_ADDRESSES) {
             match self.transport(address).send(message.clone()).await {
                 Ok(_) => return Ok(()),
                 // Whoever answers at one address speaks for the others.
                 Err(source) if source.status().is_some() => {
-                    return Err(MailError::Smtp { name: host.clone(), source });
+                    return Err(MailError::Refused { name: name(), source });
                 }
-                Err(source) => broken = Some(source),
+                Err(error) => tries.push(format!("at {address}: {error}")),
             }
         }
-        Err(match broken {
-            Some(source) => MailError::Smtp { name: host.clone(), source },
-            None => MailError::NoAddress {
-                name: host.clone(),
-                source: io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
-            },
-        })
+        Err(MailError::Broken { name: name(), tries })
     }
 
     async fn addresses(&self) -> Result<Vec<IpAddr>, MailError> {
@@ -174,6 +176,10 @@ impl Mailer {
             return Ok(vec![address]);
         }
         let found = self.resolver.resolve(host).await;
+        let found = found.and_then(|found| match found.is_empty() {
+            true => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+            false => Ok(found),
+        });
         found.map_err(|source| MailError::NoAddress { name: host.clone(), source })
     }
 

@@ -21,7 +21,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 8, name: "agents", sql: include_str!("../migrations/0008_agents.sql") },
     Migration { version: 9, name: "projects", sql: include_str!("../migrations/0009_projects.sql") },
     Migration { version: 10, name: "sign in", sql: include_str!("../migrations/0010_sign_in.sql") },
-    Migration { version: 12, name: "deletion", sql: include_str!("../migrations/0012_deletion.sql") },
+    Migration { version: 11, name: "deletion", sql: include_str!("../migrations/0011_deletion.sql") },
 ];
 
 /// The version of the schema that this program expects.

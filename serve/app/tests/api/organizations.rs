@@ -71,7 +71,7 @@ async fn a_person_owns_so_many_and_no_more() {
         assert_eq!(made.status, 201, "{}", made.text);
     }
     let refused = ada.post("/api/v1/organizations", &json!({"name": "One more"})).await;
-    assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (409, Some("limit-reached")));
+    assert_eq!((refused.status.as_u16(), refused.json()["code"].as_str()), (409, Some("quota-reached")));
     // They come a page at a time.
     let mut query = "/api/v1/organizations?limit=7".to_owned();
     let mut names = Vec::new();
@@ -104,7 +104,7 @@ async fn an_agent_sees_its_own_and_makes_or_deletes_none() {
         agent.delete(&path(stage.organization), "*").await,
         agent.post(&format!("{}/restorations", path(stage.organization)), &json!({})).await,
     ] {
-        assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (403, Some("person-required")));
+        assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (403, Some("people-only")));
     }
     let narrow = stage.agent(&["tasks:read"]);
     assert_eq!(narrow.get("/api/v1/organizations").await.json()["scope"], "organizations:read");

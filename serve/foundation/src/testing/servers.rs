@@ -242,7 +242,8 @@ impl Servers {
 
     /// Keeps everybody else out of a table until released.
     pub fn lock(&self, table: &str) -> TableLock {
-        let mut child = self.psql("postgres", "app").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            self.psql("postgres", "app").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = child.stdin.take().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
         writeln!(input, "BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;\n\\echo locked").unwrap();
