@@ -3,6 +3,7 @@
 mod agents;
 pub mod assets;
 pub mod audit;
+mod deliveries;
 pub mod finish;
 mod form;
 mod home;
@@ -20,8 +21,9 @@ mod shell;
 mod show;
 mod status;
 pub mod tasks;
-mod tokens;
+pub mod tokens;
 mod visitor;
+mod webhooks;
 mod words;
 
 use std::sync::Arc;
@@ -70,6 +72,15 @@ pub fn router() -> Router<Arc<App>> {
         .route("/tokens/{id}", get(tokens::show))
         .route("/tokens/{id}/rotate", post(tokens::rotate))
         .route("/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/new", get(webhooks::new))
+        .route("/webhooks/{id}", get(webhooks::show).post(webhooks::update))
+        .route("/webhooks/{id}/edit", get(webhooks::edit))
+        .route("/webhooks/{id}/delete", post(webhooks::delete))
+        .route("/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/webhooks/{id}/test", post(webhooks::test))
+        .route("/deliveries/{id}", get(deliveries::show))
+        .route("/deliveries/{id}/replay", post(deliveries::replay))
         .route("/audit", get(audit::list))
         .route("/audit/verification", get(audit::verify))
         .route("/settings", get(settings::show).post(settings::update))

@@ -2,7 +2,7 @@
 
 pub mod create;
 pub mod delete;
-mod destination;
+pub mod destination;
 pub mod list;
 pub mod rotate_secret;
 pub mod show;

@@ -87,17 +87,17 @@ impl Form {
         (!messages.is_empty()).then(|| messages.join(" "))
     }
 
-    /// How much is wrong, and what is wrong with fields that the form does not have.
+    /// How much is wrong, and what is wrong with the form as a whole.
     pub fn summary(&self) -> String {
         let faults = self.refusal.iter().flat_map(|refusal| &refusal.errors);
-        let is_sent = |fault: &&Fault| self.values.iter().any(|(field, _)| fault.is_at(field));
-        let (sent, others): (Vec<&Fault>, Vec<&Fault>) = faults.partition(is_sent);
-        let mut said: Vec<String> = match sent.len() {
+        let (of_fields, others): (Vec<&Fault>, Vec<&Fault>) =
+            faults.partition(|fault| !fault.pointer.is_empty());
+        let mut said: Vec<String> = match of_fields.len() {
             0 => Vec::new(),
             1 => vec!["One field needs another look.".to_owned()],
             several => vec![format!("{several} fields need another look.")],
         };
-        said.extend(others.into_iter().map(|fault| format!("{}: {}", fault.pointer, fault.message())));
+        said.extend(others.into_iter().map(Fault::message));
         said.join(" ")
     }
 

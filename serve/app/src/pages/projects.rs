@@ -33,6 +33,7 @@ struct ListPage<'a> {
     may_write: bool,
     deleted: bool,
     projects: Page<Project>,
+    form: Form,
     first: Option<String>,
     next: Option<String>,
 }
@@ -48,6 +49,7 @@ pub async fn list(
         shell: Shell::new(&visitor, Section::Projects).noting(query.notice),
         may_write: visitor.may(&WRITE),
         deleted: query.asked.deleted,
+        form: Form::new(&app, &visitor),
         first: query::first(&query.uri),
         next: query::next(&query.uri, projects.next_cursor.as_ref()),
         projects,

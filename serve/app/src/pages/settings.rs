@@ -31,6 +31,12 @@ struct SettingsPage<'a> {
     may_export: bool,
 }
 
+impl SettingsPage<'_> {
+    fn reminder(&self) -> String {
+        format!("It is called “{}”.", self.organization.name)
+    }
+}
+
 /// `GET /settings`
 pub async fn show(
     State(app): State<Arc<App>>,
