@@ -5,8 +5,8 @@
 mod browser;
 mod look;
 mod organization;
-#[path = "../api/stage.rs"]
-mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 mod work;
+
+use support::stage;
