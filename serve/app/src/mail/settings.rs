@@ -38,7 +38,7 @@ impl Settings {
         let url = url.and_then(|text| server(reader, &text));
         let from = reader.required("MAIL_FROM", "an e-mail address, or Name <address>");
         let from = from.and_then(|text| sender(reader, &text));
-        let user = url.as_ref().map(|url| user(url)).filter(|user| !user.is_empty());
+        let user = url.as_ref().map(user).filter(|user| !user.is_empty());
         let password = match (&user, reader.optional("SMTP_PASSWORD_FILE")) {
             (None, None) => None,
             (None, Some(_)) => {
