@@ -27,7 +27,7 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def all_columns(app: Path, node_modules: Path, python: Path) -> list[Server]:
+def all_columns(app: Path, fastify: Path, python: Path) -> list[Server]:
     return [
         Server(
             "bastide",
@@ -43,7 +43,7 @@ def all_columns(app: Path, node_modules: Path, python: Path) -> list[Server]:
                 "VALKEY_CACHE_URL": f"rediss://app@localhost:{CACHE}",
             },
         ),
-        Server("fastify", ["node", "server.js"], node_modules.parent, environment={"NODE_ENV": "production"}),
+        Server("fastify", ["node", "server.js"], fastify, environment={"NODE_ENV": "production"}),
         Server(
             "fastapi",
             [str(python), "-m", "uvicorn", "main:app", "--host", "127.0.0.1", "--port", str(PORT)],

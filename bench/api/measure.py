@@ -119,9 +119,10 @@ class Bench:
         self.servers.sql(seed.RESET)
         self.servers.forget()
 
-    def count(self, running: Running, proxy: Proxy) -> dict:
+    def count(self, server: Server, proxy: Proxy, port: int) -> dict:
         """Round trips to the database between a request and its answer, the answers, and the statements."""
         trips, answers, statements = {}, {}, []
+        running = Running(server, self.servers.files, port)
         for kind in KINDS:
             counts = []
             for number in range(COUNTED):
@@ -133,6 +134,7 @@ class Bench:
                 counts.append(counted.exchanges)
                 statements += counted.statements
             trips[kind] = median(counts)
+        running.stop()
         self.reset()
         return {"round_trips": trips, "answers": answers, "statements": statements}
 

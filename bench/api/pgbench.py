@@ -42,15 +42,14 @@ FIRST, ALONE, LAST = "BEGIN", "INSERT INTO tasks ", "COMMIT"
 
 def statements_of_write(seen: list[str]) -> list[str]:
     """The write, out of everything that went over the wire while it was asked for."""
-    wanted = [FIRST, *VALUES, LAST]
-    found = [
-        next((statement for statement in seen if statement == start or start in VALUES and statement.startswith(start)), None)
-        for start in wanted
-    ]
-    if None in found:
-        missing = [start for start, statement in zip(wanted, found, strict=True) if statement is None]
-        raise RuntimeError(f"the application's write has changed: it sends no statement that begins with {missing}")
-    return found
+
+    def found(start: str) -> str:
+        for statement in seen:
+            if statement == start or (start in VALUES and statement.startswith(start)):
+                return statement
+        raise RuntimeError(f"the application's write has changed: it sends no statement that begins with {start}")
+
+    return [found(start) for start in (FIRST, *VALUES, LAST)]
 
 
 def scripts(statements: list[str], directory: Path) -> list[Path]:

@@ -70,12 +70,13 @@ def fill(servers, crew: Path) -> None:
         )
     # Milliseconds, because JavaScript's dates know no less.
     statements.append(
-        f"INSERT INTO tasks (id, organization_id, project_id, title, description, state, due_on, created_at, created_by, "
-        f"updated_at) SELECT format('00000000-0000-7000-8005-%s%s', lpad(o::text, 4, '0'), lpad(t::text, 8, '0'))::uuid, "
+        f"INSERT INTO tasks (id, organization_id, project_id, title, description, state, due_on, created_at, "
+        f"created_by, updated_at) "
+        f"SELECT format('00000000-0000-7000-8005-%s%s', lpad(o::text, 4, '0'), lpad(t::text, 8, '0'))::uuid, "
         f"format('{organization(0)[:-4]}%s', lpad(o::text, 4, '0'))::uuid, "
         f"format('{project(0)[:-4]}%s', lpad(o::text, 4, '0'))::uuid, "
-        f"'Water the plants of room ' || t, repeat('Twice a week, and more often in summer. ', 5), 'open', '2026-12-24', "
-        f"at, '{NOBODY}', at "
+        f"'Water the plants of room ' || t, repeat('Twice a week, and more often in summer. ', 5), 'open', "
+        f"'2026-12-24', at, '{NOBODY}', at "
         f"FROM generate_series(1, {ORGANIZATIONS}) o, generate_series(1, {TASKS}) t, "
         f"LATERAL (SELECT timestamptz '2026-01-01 00:00:00.001Z' + t * interval '1 minute' AS at) moment;"
     )

@@ -76,8 +76,8 @@ class Servers:
         self._write_files()
         versions = sorted((root / "usr/lib/postgresql").iterdir(), key=lambda path: int(path.name))
         self.programs = "/" + str((versions[-1] / "bin").relative_to(root))
-        self._run(f"{self.programs}/initdb", "--auth=trust", "--no-sync", "--locale-provider=builtin",
-                  "--builtin-locale=C.UTF-8", "--encoding=UTF8", "-D", "/srv/data")
+        locale = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        self._run(f"{self.programs}/initdb", "--auth=trust", "--no-sync", *locale, "-D", "/srv/data")
         settings = [word for item in SETTINGS.items() for word in ("-c", "=".join(item))]
         self._start("postgres", f"{self.programs}/postgres", "-D", "/srv/data", "-p", str(POSTGRES), *settings)
         self._start("pgbouncer", "/usr/sbin/pgbouncer", "/srv/pgbouncer.ini")
@@ -139,10 +139,12 @@ class Servers:
         write("secret-key", "a secret for the bench alone, and long enough\n")
         write("sealing-keys", f"1:{'A' * 43}=\n")
         names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
-        new = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+        curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+        new = ("openssl", "req", "-x509", *curve, "-days", "2")
         self._run(*new, "-subj", "/CN=bench", "-keyout", "/srv/ca.key", "-out", "/srv/ca.pem")
-        self._run(*new, "-subj", "/CN=localhost", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE",
-                  "-CA", "/srv/ca.pem", "-CAkey", "/srv/ca.key", "-keyout", "/srv/server.key", "-out", "/srv/server.pem")
+        leaf = ("-subj", "/CN=localhost", "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE")
+        signed = ("-CA", "/srv/ca.pem", "-CAkey", "/srv/ca.key")
+        self._run(*new, *leaf, *signed, "-keyout", "/srv/server.key", "-out", "/srv/server.pem")
 
     def _run(self, *command: str, text: str | None = None) -> str:
         done = subprocess.run(self.command(*command), input=text, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""PostgreSQL through PgBouncer in transaction mode: named statements, and the organization only within a transaction."""
+"""PostgreSQL through PgBouncer in transaction mode: named statements, the organization only within a transaction."""
 
 import os
 import ssl

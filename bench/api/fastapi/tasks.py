@@ -57,7 +57,9 @@ class NewTask(BaseModel):
 
 
 @router.get("/{id}", responses={304: {}})
-async def show(id: UUID, agent: Reader, response: Response, if_none_match: Annotated[str | None, Header()] = None) -> Task:
+async def show(
+    id: UUID, agent: Reader, response: Response, if_none_match: Annotated[str | None, Header()] = None
+) -> Task:
     async with transaction(agent.organization) as session:
         wanted = select(models.Task).where(models.Task.organization_id == agent.organization, models.Task.id == id)
         task = await session.scalar(wanted)
@@ -95,7 +97,9 @@ async def list_tasks(
 
 
 @router.post("", status_code=201)
-async def create(new: NewTask, agent: Writer, request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> Task:
+async def create(
+    new: NewTask, agent: Writer, request: Request, idempotency_key: Annotated[str | None, Header()] = None
+) -> Task:
     async def insert(session: Any) -> Done:
         organization, now = agent.organization, datetime.now(UTC)
         found = select(models.Project.id).where(

@@ -17,6 +17,8 @@ from database import engine
 FIND = text(
     "SELECT id, organization_id, agent_id, scopes, expires_at, revoked FROM authenticate_token(:presented)"
 )
+# One statement needs no transaction of its own.
+autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
 REMEMBERED = 1.0
 MOST_REMEMBERED = 10_000
 
@@ -41,8 +43,7 @@ async def find(token: str) -> Agent:
     agent = known.get(digest)
     if agent and now - agent.asked_at < REMEMBERED:
         return agent
-    # One statement needs no transaction of its own.
-    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+    async with autocommit.connect() as connection:
         row = (await connection.execute(FIND, {"presented": digest})).one_or_none()
     if row is None or row.revoked:
         raise HTTPException(401, "The token is not known.")

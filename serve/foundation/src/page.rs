@@ -5,6 +5,7 @@
 //! there is a next page.
 
 pub mod cursor;
+pub mod list;
 
 use axum::Json;
 use axum::http::header::LINK;

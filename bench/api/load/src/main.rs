@@ -1,7 +1,7 @@
 //! The load of `bench/api`: agents that ask over connections they keep, and what they wait for.
 //!
-//! Without `--rate` every connection asks again as soon as it has its answer. With it requests fall due at fixed moments,
-//! whether or not the one before was answered: what waits behind a slow answer counts as slow as well.
+//! Without `--rate` every connection asks again as soon as it has its answer. With it requests fall due at fixed
+//! moments, whether or not the one before was answered: what waits behind a slow answer counts as slow as well.
 //!
 //! It says `begin` and `end` on standard output, each on a line of its own, when what is measured begins and ends, and
 //! then one line of JSON.

@@ -8,22 +8,17 @@ use axum::response::Response;
 use foundation::auth::actor::Actor;
 use foundation::extract::Query;
 use foundation::openapi::Rules;
+use foundation::page::list::List;
 use foundation::page::{Page, PageRequest};
 use foundation::problem::Problem;
 use foundation::request::RequestContext;
-use foundation::write::transaction::Transaction;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{Agent, READ, columns};
 use crate::state::App;
 
-const LIST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM agents WHERE organization_id = $1 AND ($2::uuid[] IS NULL OR id = ANY ($2)) \
-     AND ($3::timestamptz IS NULL OR (created_at, id) > ($3, $4)) ORDER BY created_at, id LIMIT $5"
-);
+const SELECT: &str = concat!("SELECT ", columns!(), " FROM agents");
 
 /// Which agents.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -65,15 +60,10 @@ pub async fn find(
     let organization = actor.organization_or_refuse()?;
     let list = format!("agents {organization}");
     let page = PageRequest::read(filter.limit.as_deref(), filter.cursor.as_deref(), &app.cursors, &list)?;
-    let (at, id) = page.after().map(|after| (after.at, after.id)).unzip();
-    let rows = Transaction::read(
-        &app.stores.database,
-        Some(organization),
-        &context.request_id,
-        LIST,
-        &[&organization, &actor.restriction(), &at, &id, &page.rows_to_fetch()],
-    )
-    .await?;
+    let rows = List::of(SELECT, organization)
+        .with_some("id = ANY ($)", actor.restriction())
+        .read(&app.stores.database, &context.request_id, &page)
+        .await?;
     let agents = rows.iter().map(Agent::read).collect();
     Ok(Page::new(agents, &page, Agent::position, &app.cursors, &list))
 }

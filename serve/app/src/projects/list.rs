@@ -8,23 +8,17 @@ use axum::response::Response;
 use foundation::auth::actor::Actor;
 use foundation::extract::Query;
 use foundation::openapi::Rules;
+use foundation::page::list::List;
 use foundation::page::{Page, PageRequest};
 use foundation::problem::Problem;
 use foundation::request::RequestContext;
-use foundation::write::transaction::Transaction;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{Project, READ, columns};
 use crate::state::App;
 
-const LIST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM projects WHERE organization_id = $1 AND (deleted_at IS NOT NULL) = $2 \
-     AND ($3::uuid[] IS NULL OR id = ANY ($3)) \
-     AND ($4::timestamptz IS NULL OR (created_at, id) > ($4, $5)) ORDER BY created_at, id LIMIT $6"
-);
+const SELECT: &str = concat!("SELECT ", columns!(), " FROM projects");
 
 /// Which projects.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -69,15 +63,11 @@ pub async fn find(
     let organization = actor.organization_or_refuse()?;
     let list = format!("projects {organization} {}", filter.deleted);
     let page = PageRequest::read(filter.limit.as_deref(), filter.cursor.as_deref(), &app.cursors, &list)?;
-    let (at, id) = page.after().map(|after| (after.at, after.id)).unzip();
-    let rows = Transaction::read(
-        &app.stores.database,
-        Some(organization),
-        &context.request_id,
-        LIST,
-        &[&organization, &filter.deleted, &actor.restriction(), &at, &id, &page.rows_to_fetch()],
-    )
-    .await?;
+    let rows = List::of(SELECT, organization)
+        .only(if filter.deleted { "deleted_at IS NOT NULL" } else { "deleted_at IS NULL" })
+        .with_some("id = ANY ($)", actor.restriction())
+        .read(&app.stores.database, &context.request_id, &page)
+        .await?;
     let projects = rows.iter().map(Project::read).collect();
     Ok(Page::new(projects, &page, Project::position, &app.cursors, &list))
 }

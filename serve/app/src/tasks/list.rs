@@ -8,10 +8,10 @@ use axum::response::Response;
 use foundation::auth::actor::Actor;
 use foundation::extract::Query;
 use foundation::openapi::Rules;
+use foundation::page::list::List;
 use foundation::page::{Page, PageRequest};
 use foundation::problem::Problem;
 use foundation::request::RequestContext;
-use foundation::write::transaction::Transaction;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -19,16 +19,7 @@ use uuid::Uuid;
 use super::{READ, State, Task, columns, project_is_there};
 use crate::state::App;
 
-const LIST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM tasks WHERE organization_id = $1 AND (deleted_at IS NOT NULL) = $2 \
-     AND ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR state = $4) \
-     AND ($5::uuid[] IS NULL OR project_id = ANY ($5) OR id = ANY ($5)) \
-     AND ($6::timestamptz IS NULL OR (created_at, id) > ($6, $7)) AND ",
-    project_is_there!(),
-    " ORDER BY created_at, id LIMIT $8"
-);
+const SELECT: &str = concat!("SELECT ", columns!(), " FROM tasks");
 
 /// Which tasks.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -78,24 +69,14 @@ pub async fn find(
     let state = filter.state.map(State::as_str);
     let list = format!("tasks {organization} {:?} {state:?} {}", filter.project_id, filter.deleted);
     let page = PageRequest::read(filter.limit.as_deref(), filter.cursor.as_deref(), &app.cursors, &list)?;
-    let (at, id) = page.after().map(|after| (after.at, after.id)).unzip();
-    let rows = Transaction::read(
-        &app.stores.database,
-        Some(organization),
-        &context.request_id,
-        LIST,
-        &[
-            &organization,
-            &filter.deleted,
-            &filter.project_id,
-            &state,
-            &actor.restriction(),
-            &at,
-            &id,
-            &page.rows_to_fetch(),
-        ],
-    )
-    .await?;
+    let rows = List::of(SELECT, organization)
+        .only(if filter.deleted { "deleted_at IS NOT NULL" } else { "deleted_at IS NULL" })
+        .only(project_is_there!())
+        .with_some("project_id = $", filter.project_id)
+        .with_some("state = $", state)
+        .with_some("(project_id = ANY ($) OR id = ANY ($))", actor.restriction())
+        .read(&app.stores.database, &context.request_id, &page)
+        .await?;
     let tasks = rows.iter().map(Task::read).collect();
     Ok(Page::new(tasks, &page, Task::position, &app.cursors, &list))
 }

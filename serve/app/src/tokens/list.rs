@@ -8,10 +8,10 @@ use axum::response::Response;
 use foundation::auth::actor::Actor;
 use foundation::extract::Query;
 use foundation::openapi::Rules;
+use foundation::page::list::List;
 use foundation::page::{Page, PageRequest};
 use foundation::problem::Problem;
 use foundation::request::RequestContext;
-use foundation::write::transaction::Transaction;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -19,13 +19,7 @@ use uuid::Uuid;
 use super::{READ, Token, columns};
 use crate::state::App;
 
-const LIST: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM tokens WHERE organization_id = $1 AND ($2::uuid IS NULL OR agent_id = $2) \
-     AND ($3::uuid[] IS NULL OR agent_id = ANY ($3) OR id = ANY ($3)) \
-     AND ($4::timestamptz IS NULL OR (created_at, id) > ($4, $5)) ORDER BY created_at, id LIMIT $6"
-);
+const SELECT: &str = concat!("SELECT ", columns!(), " FROM tokens");
 
 /// Which tokens.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -69,15 +63,11 @@ pub async fn find(
     let organization = actor.organization_or_refuse()?;
     let list = format!("tokens {organization} {:?}", filter.agent_id);
     let page = PageRequest::read(filter.limit.as_deref(), filter.cursor.as_deref(), &app.cursors, &list)?;
-    let (at, id) = page.after().map(|after| (after.at, after.id)).unzip();
-    let rows = Transaction::read(
-        &app.stores.database,
-        Some(organization),
-        &context.request_id,
-        LIST,
-        &[&organization, &filter.agent_id, &actor.restriction(), &at, &id, &page.rows_to_fetch()],
-    )
-    .await?;
+    let rows = List::of(SELECT, organization)
+        .with_some("agent_id = $", filter.agent_id)
+        .with_some("(agent_id = ANY ($) OR id = ANY ($))", actor.restriction())
+        .read(&app.stores.database, &context.request_id, &page)
+        .await?;
     let tokens = rows.iter().map(Token::read).collect();
     Ok(Page::new(tokens, &page, Token::position, &app.cursors, &list))
 }

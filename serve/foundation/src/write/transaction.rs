@@ -83,7 +83,7 @@ impl Transaction {
         database: &Database,
         organization: Option<Uuid>,
         request_id: &str,
-        sql: &'static str,
+        sql: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, DatabaseError> {
         let organization = organization.map(|id| id.to_string()).unwrap_or_default();
