@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../../src/agents/tests.rs"]
 mod agents;
 mod audit;
 mod invitations;
@@ -16,6 +17,9 @@ mod support;
 #[path = "../../src/tasks/tests.rs"]
 mod tasks;
 mod tenancy;
+#[path = "../../src/tokens/tests.rs"]
 mod tokens;
+#[path = "../../src/webhooks/tests.rs"]
+mod webhooks;
 
 use support::stage;

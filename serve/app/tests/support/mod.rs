@@ -5,6 +5,7 @@
 
 pub mod application;
 pub mod browser;
+pub mod receiver;
 pub mod seed;
 pub mod smtp;
 pub mod stage;
