@@ -39,3 +39,24 @@ pub fn class(request: &Request) -> Option<Class> {
     }
     Some(if csrf::is_unsafe(request.method()) { WRITING } else { READING })
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn who_knocks_is_limited_more_than_the_issuer_is() {
+        let limit = |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+            class(&request).unwrap().address.name
+        };
+        assert_eq!(limit("GET", "/sign-in?return_to=/"), "sign-in-address");
+        assert_eq!(limit("GET", "/sign-in/callback?code=a"), "sign-in-address");
+        assert_eq!(limit("POST", "/sign-out"), "sign-in-address");
+        assert_eq!(limit("POST", "/sign-in/back-channel-logout"), "write-address");
+        assert_eq!(limit("GET", "/api/v1/me"), "read-address");
+        assert_eq!(limit("DELETE", "/api/v1/sessions"), "write-address");
+    }
+}

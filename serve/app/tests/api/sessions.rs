@@ -84,6 +84,7 @@ async fn somebody_enters_the_organizations_that_they_belong_to() {
     let stage = Stage::new().await;
     let second = seed::organization(&stage.servers, "second");
     let third = seed::organization(&stage.servers, "third");
+    seed::person(&stage.servers, third, "bob", "owner");
     stage.signed_in("ada").await;
     let ada = seed::person_of(&stage.servers, "ada");
     seed::member(&stage.servers, stage.organization, ada, "viewer");

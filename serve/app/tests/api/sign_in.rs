@@ -69,6 +69,15 @@ async fn somebody_signs_in_and_out() {
         "1"
     );
 
+    // Somebody else says at the issuer who it is.
+    stage.issuer.awaits(None);
+    let mut asked = stage.browser();
+    let url = asked.begins("/sign-in").await;
+    let back = asked.says(&stage.issuer, &url, "bob").await;
+    assert_eq!(asked.get(&back).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(me(&stage, &asked).await.json()["name"], "bob");
+    stage.issuer.awaits(Some(Identity::of("ada")));
+
     // Again, as a member: in the same browser, by a new session in the place of the one before.
     seed::member(&stage.servers, stage.organization, person, "owner");
     let answer = browser.signs_in(&stage.issuer, "/sign-in").await;
@@ -83,7 +92,7 @@ async fn somebody_signs_in_and_out() {
     let mut old = stage.browser();
     old.plant(COOKIE, &first);
     is_problem(&me(&stage, &old).await, 401, "unauthenticated");
-    assert_eq!(stage.count("people"), "1");
+    assert_eq!(stage.count("people"), "2");
 
     is_problem(&browser.post_bare("/sign-out", "").await, 403, "cross-site");
     let last = browser.session().unwrap().to_owned();

@@ -124,12 +124,22 @@ impl<'a> Browser<'a> {
     /// Asks the issuer for a URL of its own; where it sends the browser next, as a path of the application.
     pub async fn at_issuer(&self, issuer: &Issuer, url: &Url) -> String {
         let path = &url[url::Position::BeforePath..];
+        sent_back(&self.of_issuer(issuer, Method::GET, path, String::new()).await)
+    }
+
+    /// Fills in the issuer's form, which asks who it is; where that sends the browser next.
+    pub async fn says(&self, issuer: &Issuer, url: &Url, username: &str) -> String {
+        let path = &url[url::Position::BeforePath..];
+        let form = self.of_issuer(issuer, Method::GET, path, String::new()).await;
+        assert!(form.text.contains("<form method=\"post\" action=\"/authorize\">"), "{}", form.text);
+        let mut fields = form_urlencoded::Serializer::new(String::new());
+        fields.extend_pairs(url.query_pairs()).append_pair("username", username);
+        sent_back(&self.of_issuer(issuer, Method::POST, "/authorize", fields.finish()).await)
+    }
+
+    async fn of_issuer(&self, issuer: &Issuer, method: Method, path: &str, body: String) -> Answer {
         let (port, ca) = (issuer.port(), self.application.ca());
-        let answer = exchange(port, ca, "http/1.1", Method::GET, path, &[], String::new()).await.unwrap();
-        let next = answer.header("location");
-        next.strip_prefix(PUBLIC_URL)
-            .unwrap_or_else(|| panic!("{}: {}", answer.status, answer.text))
-            .to_owned()
+        exchange(port, ca, "http/1.1", method, path, &[], body).await.unwrap()
     }
 
     /// The whole way, from the link of a page to the page that was wanted.
@@ -138,4 +148,10 @@ impl<'a> Browser<'a> {
         let callback = self.at_issuer(issuer, &url).await;
         self.get(&callback).await
     }
+}
+
+/// Where at the application the issuer sends the browser.
+fn sent_back(answer: &Answer) -> String {
+    let next = answer.header("location").strip_prefix(PUBLIC_URL);
+    next.unwrap_or_else(|| panic!("{}: {}", answer.status, answer.text)).to_owned()
 }

@@ -28,7 +28,8 @@ const SEEN: Duration = Duration::from_secs(60);
 /// Sessions of one person; with the next one, the oldest ends.
 const MOST: usize = 100;
 
-// Keeps the session and lists it in each index; what has ended leaves the indexes. The first index is the person's.
+// Keeps the session and lists it in each index; what has ended leaves the indexes. The first two are the
+// person's, by either name.
 const CREATE: &str = "\
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
     for i = 2, #KEYS do \
@@ -39,6 +40,7 @@ const CREATE: &str = "\
     for _, member in ipairs(redis.call('ZRANGE', KEYS[2], 0, -ARGV[8] - 1)) do \
       redis.call('DEL', ARGV[7] .. member) \
       redis.call('ZREM', KEYS[2], member) \
+      redis.call('ZREM', KEYS[3], member) \
     end return 1";
 // Ends all sessions that an index lists.
 const REVOKE_ALL: &str = "\
