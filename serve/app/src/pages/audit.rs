@@ -131,6 +131,35 @@ pub fn changes(event: &Record) -> Vec<Change> {
         .collect()
 }
 
+/// What was done, for people: `made the task`, and what the task is called where the event says so.
+pub fn told(event: &Record) -> (String, Option<String>) {
+    let (_, done) = event.action.split_once('.').unwrap_or(("", &event.action));
+    let verb = match done {
+        "create" => "made",
+        "update" => "changed",
+        "delete" => "deleted",
+        "restore" => "restored",
+        "mint" => "minted",
+        "rotate" => "rotated",
+        "rotate_secret" => "rotated the secret of",
+        "revoke" => "revoked",
+        "accept" => "accepted",
+        "export" => "exported",
+        "replay" => "delivered again",
+        "test" => "tried",
+        "enter" => "came to work by",
+        "sign-in" => "signed in by",
+        "sign-out" => "signed out of",
+        // Whatever it is called in the log.
+        other => other,
+    };
+    let named = |change: Change| match change.field.as_str() {
+        "name" | "title" | "email" | "url" => change.after.or(change.before),
+        _ => None,
+    };
+    (format!("{verb} the {}", event.resource_kind), changes(event).into_iter().find_map(named))
+}
+
 /// The page of what an event was done to, where there is one.
 pub fn place(event: &Record) -> Option<String> {
     let id = event.resource_id.as_ref()?;

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use foundation::extract::Path;
 use foundation::page::Page;
-use foundation::problem::Problem;
+use foundation::problem::{Problem, codes};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -148,6 +148,9 @@ pub async fn edit(
 ) -> Result<Response, Problem> {
     visitor.actor.require(&WRITE)?;
     let project = one::find(&app, &visitor.actor, &visitor.context, id).await?;
+    if project.deleted_at.is_some() {
+        return Err(Problem::new(&codes::NOT_FOUND).detail("The project was deleted; restore it first."));
+    }
     let form = Form::new(&app, &visitor)
         .with("name", &*project.name)
         .with("description", &*project.description)

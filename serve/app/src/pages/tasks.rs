@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use foundation::extract::Path;
 use foundation::page::{MAX_LIMIT, Page};
-use foundation::problem::Problem;
+use foundation::problem::{Problem, codes};
 use serde::Deserialize;
 use time::Date;
 use uuid::Uuid;
@@ -203,6 +203,9 @@ pub async fn edit(
 ) -> Result<Response, Problem> {
     visitor.actor.require(&WRITE)?;
     let task = one::find(&app, &visitor.actor, &visitor.context, id).await?;
+    if task.deleted_at.is_some() {
+        return Err(Problem::new(&codes::NOT_FOUND).detail("The task was deleted; restore it first."));
+    }
     let form = fields(&task)
         .into_iter()
         .fold(Form::new(&app, &visitor), |form, (field, value)| form.with(field, value))

@@ -8,6 +8,7 @@ mod audit;
 mod invitations;
 mod members;
 mod organizations;
+mod pages;
 mod purge;
 mod schemathesis;
 mod sessions;

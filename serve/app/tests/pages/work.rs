@@ -84,7 +84,9 @@ async fn a_person_makes_changes_deletes_and_restores_a_task() {
     look(&browser, "tasks-after-delete").await;
     browser.press("Deleted").await;
     look(&browser, "tasks-deleted-one").await;
-    browser.press("Restore Water the plants <b>well</b>").await;
+    browser.press("Water the plants <b>well</b>").await;
+    look(&browser, "task-deleted").await;
+    browser.press("Restore task").await;
     assert_eq!(browser.text("[role=status]").await, "Restored.");
     browser.forget().await;
     browser.open("/").await;
