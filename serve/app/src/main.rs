@@ -145,10 +145,12 @@ async fn serve() -> Result<(), Failure> {
     let stores = Stores::new(&config)?;
     let health = Arc::new(stores.health(&metrics));
     let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
+    let scrubber = Scrubber::new(&[TOKEN_PREFIX]);
     let contexts = Contexts {
         clock: clock.clone(),
         randomness: randomness.clone(),
         edges: Edges::new(config.trusted_proxies.clone()),
+        secrets: scrubber.clone(),
     };
     let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
     let problems = Registry::new(codes::ALL)?;
@@ -156,7 +158,6 @@ async fn serve() -> Result<(), Failure> {
         config.mail.clone().map(|settings| Mailer::new(settings, Arc::new(NameServers::of_system())));
     let mailer = mailer.transpose()?.map(Arc::new);
     let http = http_client(&config)?;
-    let scrubber = Scrubber::new(&[TOKEN_PREFIX]);
     let (reports, delivery) = reports(&config, http.clone(), &scrubber, &metrics).unzip();
     let app = Arc::new(App::new(&config, stores, health, http, mailer, (clock, randomness))?);
 

@@ -60,6 +60,7 @@ fn api(metrics: Arc<Metrics>) -> Router {
         clock: Arc::new(FixedClock::at(OffsetDateTime::UNIX_EPOCH)),
         randomness: Arc::new(CountingRandomness::default()),
         edges: Edges::default(),
+        secrets: Scrubber::default(),
     };
     let router = Router::new()
         .route(

@@ -106,7 +106,7 @@ mod tests {
     use crate::border::{self, Border, Limits};
     use crate::clock::{SystemClock, SystemRandomness};
     use crate::request::{Contexts, Edges, RequestContext};
-    use crate::telemetry::Metrics;
+    use crate::telemetry::{Metrics, Scrubber};
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -116,8 +116,12 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new()
             .route("/", get(|context: RequestContext| async move { context.address.to_string() }));
-        let contexts =
-            Contexts { clock: Arc::new(SystemClock), randomness: Arc::new(SystemRandomness), edges };
+        let contexts = Contexts {
+            clock: Arc::new(SystemClock),
+            randomness: Arc::new(SystemRandomness),
+            edges,
+            secrets: Scrubber::default(),
+        };
         let metrics = Arc::new(Metrics::new("test", "1", "r"));
         let router = border::around(router, Border { contexts, metrics, limits: Limits::default() });
         tokio::spawn(serve(listener, None, router, std::future::pending()));

@@ -21,7 +21,7 @@ use foundation::database::Database;
 use foundation::migrate::Migration;
 use foundation::problem::{Problem, codes};
 use foundation::request::{Contexts, Edges, RequestContext};
-use foundation::telemetry::Metrics;
+use foundation::telemetry::{Metrics, Scrubber};
 use foundation::testing::servers::{Server, Servers};
 use foundation::write::idempotency::{self, Answer};
 use foundation::write::transaction::Transaction;
@@ -127,6 +127,7 @@ impl Stage {
             clock: Arc::new(SystemClock),
             randomness: Arc::new(SystemRandomness),
             edges: Edges::default(),
+            secrets: Scrubber::default(),
         };
         let metrics = Arc::new(Metrics::new("test", "1", "r"));
         border::around(router, Border { contexts, metrics, limits: Limits::default() })

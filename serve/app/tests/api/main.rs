@@ -4,12 +4,15 @@
 
 #[path = "../../src/agents/tests.rs"]
 mod agents;
-mod audit;
+#[path = "../../src/audit_events/tests.rs"]
+mod audit_events;
 mod invitations;
 mod members;
 mod organizations;
+mod outages;
 mod pages;
 mod purge;
+mod refusals;
 mod schemathesis;
 mod sessions;
 mod sign_in;
@@ -20,6 +23,7 @@ mod tasks;
 mod tenancy;
 #[path = "../../src/tokens/tests.rs"]
 mod tokens;
+mod traces;
 #[path = "../../src/webhooks/tests.rs"]
 mod webhooks;
 

@@ -28,6 +28,12 @@ impl Scrubber {
         Self(PREFIXES.iter().chain(prefixes).map(|prefix| (*prefix).to_owned()).collect())
     }
 
+    /// Whether a word is known as a secret by how it begins.
+    #[must_use]
+    pub fn knows(&self, word: &str) -> bool {
+        self.0.iter().any(|prefix| word.len() > prefix.len() && word.starts_with(prefix.as_str()))
+    }
+
     /// The value of the field `name` as it may be written.
     #[must_use]
     pub fn field(&self, name: &str, value: &str) -> String {
@@ -42,16 +48,18 @@ impl Scrubber {
         for part in text.split_inclusive(|each: char| !is_word(each)) {
             let word = part.trim_end_matches(|each: char| !is_word(each));
             let rest = &part[word.len()..];
-            let hide = !word.is_empty() && (secret_next || self.begins_like_one(word));
+            let hide = !word.is_empty() && (secret_next || self.knows(word));
             clean.push_str(if hide { REDACTED } else { word });
             clean.push_str(rest);
             secret_next = follows(word, rest, secret_next && word.is_empty());
         }
         hide_passwords_of_urls(&clean)
     }
+}
 
-    fn begins_like_one(&self, word: &str) -> bool {
-        self.0.iter().any(|prefix| word.len() > prefix.len() && word.starts_with(prefix.as_str()))
+impl Default for Scrubber {
+    fn default() -> Self {
+        Self::new(&[])
     }
 }
 

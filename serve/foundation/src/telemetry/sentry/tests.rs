@@ -179,6 +179,7 @@ impl Stage {
             clock: Arc::new(SystemClock),
             randomness: Arc::new(SystemRandomness),
             edges: Edges::default(),
+            secrets: Scrubber::default(),
         };
         let border =
             Border { contexts, metrics: Arc::clone(&self.metrics), limits: border::Limits::default() };
