@@ -104,6 +104,11 @@ impl Browser {
         self.post("/url", json!({"url": format!("{SITE}{path}")})).await;
     }
 
+    /// Loads the page again.
+    pub async fn reload(&self) {
+        self.post("/refresh", json!({})).await;
+    }
+
     /// Path and query of the page that is shown.
     pub async fn path(&self) -> String {
         let url = self.get("/url").await;
@@ -195,6 +200,16 @@ impl Browser {
             .await;
     }
 
+    /// Asks until it is so.
+    pub async fn wait_for(&self, what: &str, is_so: impl AsyncFn() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is_so().await {
+            let late = tokio::time::Instant::now() > deadline;
+            assert!(!late, "{what} at {}: {}", self.path().await, self.source().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Replaces what a field holds, as somebody who types.
     pub async fn fill(&self, selector: &str, text: &str) {
         let element = self.find(selector).await;
@@ -218,6 +233,20 @@ impl Browser {
     pub async fn choose(&self, selector: &str, option: &str) {
         self.find(selector).await;
         self.click(&format!("//select[@id='{}']/option[normalize-space()='{option}']", &selector[1..])).await;
+    }
+
+    /// Waits until this is read in an element.
+    pub async fn expect(&self, selector: &str, text: &str) {
+        self.wait_for(text, async || self.try_text(selector).await.as_deref() == Some(text)).await;
+    }
+
+    /// What is read in an element, unless the page is just being replaced by another.
+    async fn try_text(&self, selector: &str) -> Option<String> {
+        let path = format!("/session/{}", self.session);
+        let wanted = json!({"using": "css selector", "value": selector});
+        let element = self.ask("POST", &format!("{path}/element"), &wanted).await.ok()?;
+        let path = format!("{path}/element/{}/text", element[ELEMENT].as_str()?);
+        self.ask("GET", &path, &Value::Null).await.ok()?.as_str().map(str::to_owned)
     }
 
     /// What is read in an element.

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod browser;
+mod keyboard;
 mod look;
 mod organization;
+mod sign_in;
+mod work;
 #[path = "../support/mod.rs"]
 mod support;
-mod work;
 
 use support::stage;

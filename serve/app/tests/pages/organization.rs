@@ -50,6 +50,36 @@ async fn an_owner_runs_the_organization() {
     look(&browser, "agent").await;
     browser.open("/agents").await;
     look(&browser, "agents").await;
+
+    browser.open("/webhooks").await;
+    look(&browser, "webhooks-empty").await;
+    browser.press("New webhook").await;
+    look(&browser, "webhook-new").await;
+    browser.fill("#url", "https://10.0.0.1/inside").await;
+    browser.press("Make webhook").await;
+    look(&browser, "webhook-refused").await;
+    browser.fill("#url", "https://hooks.example.com/bastide").await;
+    browser.click("input[value='task.created']").await;
+    browser.press("Make webhook").await;
+    look(&browser, "webhook-secret").await;
+    browser.press("I have kept it").await;
+    browser.press("Send a test").await;
+    let was_tried = async || {
+        browser.reload().await;
+        browser.text("main").await.contains(" ms")
+    };
+    browser.wait_for("an attempt", was_tried).await;
+    look(&browser, "delivery").await;
+    browser.press("https://hooks.example.com/bastide").await;
+    look(&browser, "webhook").await;
+    browser.press("Edit").await;
+    look(&browser, "webhook-edit").await;
+    browser.click("input[name='enabled']").await;
+    browser.press("Save").await;
+    look(&browser, "webhook-disabled").await;
+    browser.open("/webhooks").await;
+    look(&browser, "webhooks").await;
+
     browser.open("/audit").await;
     browser.click(".events summary").await;
     look(&browser, "audit").await;

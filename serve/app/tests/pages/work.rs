@@ -23,12 +23,12 @@ async fn a_person_makes_changes_deletes_and_restores_a_task() {
     look(&browser, "project-new").await;
     browser.fill("#name", "   ").await;
     browser.press("Make project").await;
-    assert_eq!(browser.text("#name-fault").await, "Fill this in.");
+    browser.expect("#name-fault", "Fill this in.").await;
     look(&browser, "project-new-refused").await;
     browser.fill("#name", "Garden").await;
     browser.fill("#description", "Everything green, and what it takes to keep it so.\n\nAsk Bob.").await;
     browser.press("Make project").await;
-    assert_eq!(browser.text("h1").await, "Garden");
+    browser.expect("h1", "Garden").await;
     look(&browser, "project-empty").await;
     let project = browser.path().await;
     let project = project.split('?').next().unwrap().to_owned();
@@ -39,7 +39,7 @@ async fn a_person_makes_changes_deletes_and_restores_a_task() {
     look(&browser, "task").await;
     let task = browser.path().await.split('?').next().unwrap().to_owned();
     browser.press("Start").await;
-    assert_eq!(browser.text(".standing .state").await, "started");
+    browser.expect(".standing .state", "started").await;
     browser.open(&format!("{task}/edit")).await;
     let caller = stage.agent(seed::ALL_SCOPES);
     let api = format!("/api/v1{task}");
@@ -50,7 +50,7 @@ async fn a_person_makes_changes_deletes_and_restores_a_task() {
     browser.press("Save").await;
     look(&browser, "task-conflict").await;
     browser.press("Save").await;
-    assert_eq!(browser.text("h1").await, "Water the plants <b>well</b>");
+    browser.expect("h1", "Water the plants <b>well</b>").await;
     for (title, state, due) in [
         (
             "Repair the greenhouse before the first frost comes, which is early this year",
@@ -87,7 +87,7 @@ async fn a_person_makes_changes_deletes_and_restores_a_task() {
     browser.press("Water the plants <b>well</b>").await;
     look(&browser, "task-deleted").await;
     browser.press("Restore task").await;
-    assert_eq!(browser.text("[role=status]").await, "Restored.");
+    browser.expect("[role=status]", "Restored.").await;
     browser.forget().await;
     browser.open("/").await;
     look(&browser, "front").await;
