@@ -18,6 +18,10 @@ pub const ACCESS_LOG: &str = "/var/log/caddy/access.log";
 /// The administration socket.
 pub const ADMIN_SOCKET: &str = "/run/caddy/admin.sock";
 
+/// Where the edge asks itself for slots that are not ready, and under which name.
+const UNREADY_SOCKET: &str = "/run/caddy/unready.sock";
+const UNREADY: &str = "unready";
+
 const NAME: &str = "caddy";
 const ACME_ROOT: &str = "/etc/bastide/acme-root.pem";
 
@@ -135,6 +139,7 @@ fn caddyfile(platform: &Platform) -> File {
         redirect(platform),
         SNIPPETS
             .replace("{{BANS}}", BANS)
+            .replace("{{AUTHORITY}}", AUTHORITY)
             .replace("{{JAILS}}", &JAILS.map(|jail| format!("/{jail}/{{client_ip}}")).join(" ")),
         site(platform),
     ]
@@ -182,7 +187,8 @@ fn global(platform: &Platform) -> String {
 	}}
 	servers {{
 {servers}		strict_sni_host on
-		max_header_size 32KB
+		# More than the application takes, so that it says itself what is too much.
+		max_header_size 64KB
 		timeouts {{
 			read_header 10s
 			read_body 1m
@@ -242,15 +248,42 @@ const SNIPPETS: &str = "\
 		error 403
 	}
 }
+
+(hop) {
+	fail_duration 2s
+	flush_interval -1
+	stream_close_delay 5m
+	transport http {
+		tls_trust_pool file {{AUTHORITY}}
+		dial_timeout 1s
+		response_header_timeout 60s
+	}
+}
+
+# An error of the edge's own, in the form that the application's errors have.
+(problem) {
+	header X-Request-Id {header.X-Request-Id}
+	header Cache-Control no-store
+	@passing `{err.status_code} in [502, 503, 504]`
+	header @passing Retry-After 5
+	header Content-Type application/problem+json
+	respond `{\"type\":\"about:blank\",\"title\":\"{err.status_text}\",\"status\":{err.status_code},\"request_id\":\"{header.X-Request-Id}\"}`
+}
 ";
 
-fn site(platform: &Platform) -> String {
+/// The slots of every host, and how one is chosen.
+fn upstreams(platform: &Platform) -> (String, &'static str) {
     let upstreams: Vec<String> = platform
         .hosts_with(Role::App)
         .flat_map(|app| SLOTS.map(|(_, port, _)| format!("https://{}:{port}", app.address)))
         .collect();
     // One host has one active slot, and the first healthy is it; several hosts share the work.
     let policy = if upstreams.len() == SLOTS.len() { "first" } else { "least_conn" };
+    (upstreams.join(" "), policy)
+}
+
+fn site(platform: &Platform) -> String {
+    let (upstreams, policy) = upstreams(platform);
     format!(
         "\
 {names} {{
@@ -267,7 +300,8 @@ fn site(platform: &Platform) -> String {
 	import promises
 	import bans
 
-	@unnamed not header X-Request-Id *
+	# A client's own identifier stays where it is sane: the application takes over the same ones.
+	@unnamed `!({{header.X-Request-Id}}.matches('^[A-Za-z0-9._-]{{1,128}}$'))`
 	request_header @unnamed X-Request-Id {{http.request.uuid}}
 	encode zstd gzip
 
@@ -277,33 +311,54 @@ fn site(platform: &Platform) -> String {
 		}}
 		reverse_proxy {upstreams} {{
 			lb_policy {policy}
-			lb_try_duration 5s
-			lb_try_interval 100ms
+			lb_retries 2
+			lb_try_interval 10ms
 			health_uri /readyz
 			health_interval 2s
 			health_timeout 3s
-			fail_duration 2s
-			flush_interval -1
-			stream_close_delay 5m
 			header_up X-Forwarded-For {{client_ip}}
-			transport http {{
-				tls_trust_pool file {AUTHORITY}
-				dial_timeout 1s
-				response_header_timeout 60s
-			}}
+			import hop
 		}}
 	}}
 
 	handle_errors {{
-		import promises
-		header Content-Type application/problem+json
-		respond `{{\"type\":\"about:blank\",\"title\":\"{{err.status_text}}\",\"status\":{{err.status_code}}}}`
+		# Nothing has been sent to anybody yet.
+		@unready `{{err.message}}.contains('no upstreams available') || {{err.message}}.startsWith('dial ')`
+		handle @unready {{
+			reverse_proxy unix/{UNREADY_SOCKET} {{
+				header_up Host {UNREADY}
+				header_up Edge-Host {{host}}
+				header_up Edge-Client {{client_ip}}
+				flush_interval -1
+			}}
+		}}
+		handle {{
+			import promises
+			import problem
+		}}
+	}}
+}}
+
+# Where no slot is ready, one that is alive says itself what is missing and does what it can without; or the next one is
+# there in a moment.
+http://{UNREADY} {{
+	bind unix/{UNREADY_SOCKET}|0600
+	reverse_proxy {upstreams} {{
+		lb_policy {policy}
+		lb_try_duration 5s
+		lb_try_interval 100ms
+		header_up Host {{header.Edge-Host}}
+		header_up X-Forwarded-For {{header.Edge-Client}}
+		header_up -Edge-*
+		import hop
+	}}
+	handle_errors {{
+		import problem
 	}}
 }}
 ",
         names = names(platform, "https://"),
         tls = tls(platform),
-        upstreams = upstreams.join(" "),
     )
 }
 

@@ -80,12 +80,13 @@ impl Component for Fail2ban {
     }
 }
 
-/// Requests that were refused: guessing at tokens and passwords. A request that a ban refused is no further attempt.
+/// Requests that were refused: guessing at tokens and passwords. Who is answered 403 was recognized, and a request that a
+/// ban refused is no further attempt.
 ///
 /// Caddy escapes quotation marks in what clients send, so no header or path can pretend to be a field of the log.
 const REFUSED: &str = r#"[Definition]
 datepattern = "ts":{EPOCH}
-failregex = ^\{.*?"client_ip":"<ADDR>",.*"status":(?:401|403),
+failregex = ^\{.*?"client_ip":"<ADDR>",.*"status":401,
 ignoreregex = "ban":"yes"
 "#;
 

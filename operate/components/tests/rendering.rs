@@ -154,7 +154,7 @@ fn the_application_is_told_of_services_outside_and_its_mail_gets_out() {
         "OIDC_ISSUER=https://login.example",
         "OIDC_CLIENT_ID=shop",
         "OIDC_CLIENT_SECRET_FILE=/etc/bastide/app/sign-in.password",
-        "SMTP_URL=smtp://shop@mail.example:2525",
+        "SMTP_URL=smtp://shop@mail.example:2525?tls=required",
         "SMTP_PASSWORD_FILE=/etc/bastide/app/mail.password",
         "MAIL_FROM=Shop <no-reply@shop.example>",
         "SENTRY_DSN=https://0123456789abcdef@errors.example/1",

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod another_platform;
+mod application;
 mod bad_hosts;
 mod bad_input;
 mod breakage;
@@ -37,6 +38,8 @@ const HERE: &[&[Test]] = &[bad_input::TESTS];
 /// Tests of the lab's platform, in their order.
 const IN_THE_LAB: &[&[Test]] = &[
     building::TESTS,
+    application::TESTS,
+    application::outside::TESTS,
     drift::TESTS,
     checks::TESTS,
     bad_hosts::TESTS,

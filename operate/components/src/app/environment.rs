@@ -158,7 +158,9 @@ fn services(platform: &Platform) -> Vec<String> {
         lines.push(format!("OIDC_CLIENT_SECRET_FILE={}", password_file(DIRECTORY, SIGN_IN)));
     }
     if let Some(mail) = &app.mail {
-        lines.push(format!("SMTP_URL={}", mail.url));
+        // Without TLS from the start it begins before the login, or nothing is sent.
+        let begins = if mail.url.as_str().starts_with("smtp://") { "?tls=required" } else { "" };
+        lines.push(format!("SMTP_URL={}{begins}", mail.url.as_str().trim_end_matches('/')));
         lines.push(format!("MAIL_FROM={}", mail.from));
         if mail.password_file.is_some() {
             lines.push(format!("SMTP_PASSWORD_FILE={}", password_file(DIRECTORY, MAIL)));

@@ -55,6 +55,16 @@ persistence = \"none\"
 # [app.environment]
 # LOG_LEVEL = \"info\"
 
+# Who signs people in, and how mail is sent. The files hold the secrets, and nobody but you can read them.
+# [app.sign_in]
+# issuer = \"https://login.example\"
+# client_id = \"shop\"
+# client_secret_file = \"secrets/sign-in\"
+# [app.mail]
+# url = \"smtps://shop@mail.example\"
+# from = \"Shop <no-reply@shop.example>\"
+# password_file = \"secrets/mail\"
+
 # Traffic beyond what the components need themselves. There is no other; everything else is denied.
 # [[flows]]
 # from = \"app\"                    # a role, every-host, internet, cdn, operator, an address or a network

@@ -8,7 +8,7 @@ use crate::app::{AppSettings, ContainerNetwork, Mail, SignIn};
 use std::path::PathBuf;
 
 /// Variables that the platform sets for the application; the file cannot.
-const CONTRACT: [&str; 28] = [
+const CONTRACT: [&str; 29] = [
     "BIND_ADDRESS",
     "DATABASE_DIRECT_PASSWORD_FILE",
     "DATABASE_DIRECT_URL",
@@ -37,21 +37,22 @@ const CONTRACT: [&str; 28] = [
     "VALKEY_DURABLE_PASSWORD_FILE",
     "VALKEY_DURABLE_URL",
     "WEBHOOK_ALLOWED_NETWORKS",
+    "WORKERS",
 ];
 
 const ISSUER: Form =
-    Form { schemes: &[("https", 443)], user: User::Never, own_port: true, example: "https://login.example" };
+    Form { schemes: &[("https", 443)], user: User::Never, site: true, example: "https://login.example" };
 const MAIL_SERVER: Form = Form {
     schemes: &[("smtps", 465), ("smtp", 587)],
     user: User::Maybe,
-    own_port: false,
+    site: false,
     example: "smtps://shop@mail.example:465",
 };
 /// A DSN names its public key as the user.
 const ERROR_TRACKER: Form = Form {
     schemes: &[("https", 443)],
     user: User::Always,
-    own_port: true,
+    site: true,
     example: "https://0123456789abcdef@errors.example/1",
 };
 

@@ -11,8 +11,9 @@ pub(super) struct Form {
     pub(super) schemes: &'static [(&'static str, u16)],
     /// Whether it names a user.
     pub(super) user: User,
-    /// Whether only the scheme's own port will do: the way out of the private network is open for few.
-    pub(super) own_port: bool,
+    /// Whether it is a site's: it may have a path, and its port is the scheme's own, because the way out of the private
+    /// network is open for few.
+    pub(super) site: bool,
     /// How one could look.
     pub(super) example: &'static str,
 }
@@ -31,6 +32,7 @@ struct Parts<'a> {
     user: Option<&'a str>,
     host: &'a str,
     port: Option<&'a str>,
+    path: Option<&'a str>,
 }
 
 /// Reads the URL of a service, or reports what is wrong with it.
@@ -76,8 +78,11 @@ fn parse(text: &str, form: &Form) -> Result<ServiceUrl, String> {
         Some(Ok(port)) if port > 0 => port,
         Some(_) => return Err("has a port that is none".to_owned()),
     };
-    if form.own_port && port != *own {
+    if form.site && port != *own {
         return Err(format!("has port {port}, and the way out of the private network is open for {own}"));
+    }
+    if !form.site && parts.path.is_some_and(|path| !path.is_empty()) {
+        return Err("has a path".to_owned());
     }
     Ok(ServiceUrl { text: text.to_owned(), host: parts.host.to_owned(), port })
 }
@@ -91,7 +96,10 @@ fn split(text: &str) -> Option<Parts<'_>> {
         return None;
     }
     let (scheme, rest) = text.split_once("://")?;
-    let authority = rest.split('/').next()?;
+    let (authority, path) = match rest.split_once('/') {
+        Some((authority, path)) => (authority, Some(path)),
+        None => (rest, None),
+    };
     let (user, place) = match authority.rsplit_once('@') {
         Some((user, place)) => (Some(user), place),
         None => (None, authority),
@@ -100,7 +108,7 @@ fn split(text: &str) -> Option<Parts<'_>> {
         Some((host, port)) => (host, Some(port)),
         None => (place, None),
     };
-    Some(Parts { scheme, user, host, port })
+    Some(Parts { scheme, user, host, port, path })
 }
 
 #[cfg(test)]
@@ -110,15 +118,11 @@ mod tests {
     const MAIL: Form = Form {
         schemes: &[("smtps", 465), ("smtp", 587)],
         user: User::Maybe,
-        own_port: false,
+        site: false,
         example: "smtps://shop@mail.example:465",
     };
-    const SITE: Form = Form {
-        schemes: &[("https", 443)],
-        user: User::Never,
-        own_port: true,
-        example: "https://login.example",
-    };
+    const SITE: Form =
+        Form { schemes: &[("https", 443)], user: User::Never, site: true, example: "https://login.example" };
 
     #[test]
     fn a_url_is_taken_apart() {
@@ -140,6 +144,7 @@ mod tests {
             ("smtp://@mail.example", &MAIL, "names nobody"),
             ("https://localhost", &SITE, "no host"),
             ("https://", &SITE, "no host"),
+            ("smtp://mail.example/box", &MAIL, "has a path"),
             ("smtp://mail.example:0", &MAIL, "is none"),
             ("smtp://mail.example:x", &MAIL, "is none"),
             ("https://login.example:8443", &SITE, "port 8443"),
