@@ -229,12 +229,6 @@ impl Browser {
         self.post("/actions", source).await;
     }
 
-    /// Chooses the option of a list that reads so.
-    pub async fn choose(&self, selector: &str, option: &str) {
-        self.find(selector).await;
-        self.click(&format!("//select[@id='{}']/option[normalize-space()='{option}']", &selector[1..])).await;
-    }
-
     /// Waits until this is read in an element.
     pub async fn expect(&self, selector: &str, text: &str) {
         self.wait_for(text, async || self.try_text(selector).await.as_deref() == Some(text)).await;

@@ -7,8 +7,8 @@ mod keyboard;
 mod look;
 mod organization;
 mod sign_in;
-mod work;
 #[path = "../support/mod.rs"]
 mod support;
+mod work;
 
 use support::stage;
