@@ -86,6 +86,26 @@ pub struct MigrateConfig {
     pub serving_role: Option<String>,
 }
 
+/// What `app jobs` needs.
+#[derive(Clone, Debug)]
+pub struct JobsConfig {
+    /// The authority that signed PgBouncer's certificate.
+    pub ca: PrivateCa,
+    /// PostgreSQL through PgBouncer.
+    pub database: DatabaseEndpoint,
+}
+
+impl JobsConfig {
+    /// Reads the configuration of `app jobs`; `variable` looks a variable up, as `std::env::var` does.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(&variable);
+        let ca = reader.private_ca();
+        let database = reader.database("DATABASE");
+        let config = ca.zip(database).map(|(ca, database)| Self { ca, database });
+        reader.finish(config)
+    }
+}
+
 impl ServeConfig {
     /// Reads the configuration of `app serve`; `variable` looks a variable up, as `std::env::var` does.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {

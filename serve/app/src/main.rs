@@ -1,12 +1,8 @@
 //! The reference application: one static binary that keeps the platform's contract.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 mod agents;
 mod audit_events;
@@ -14,14 +10,17 @@ mod codes;
 mod config;
 mod deliveries;
 mod events;
+mod gauges;
 mod health;
 mod invitations;
+mod jobs;
 mod limits;
 mod mail;
 mod members;
 mod organizations;
 mod overlap;
 mod pages;
+mod process;
 mod projects;
 mod quota;
 mod role;
@@ -37,20 +36,12 @@ mod tokens;
 mod webhooks;
 mod worker;
 
-use config::{MigrateConfig, ServeConfig};
-use foundation::border::{self, Border};
-use foundation::clock::{SystemClock, SystemRandomness};
+use config::MigrateConfig;
 use foundation::environment::{ConfigErrors, Listen};
-use foundation::http_client::{self, HttpClient};
 use foundation::problem::registry::{Registry, RegistryError};
-use foundation::request::{Contexts, Edges};
-use foundation::telemetry::sentry::{Delivery, ErrorReports, Tracker};
-use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
-use foundation::webhook::resolve::NameServers;
-use foundation::{migrate, server, tls};
-use mail::Mailer;
-use state::{App, TOKEN_PREFIX};
-use stores::Stores;
+use foundation::{migrate, tls};
+use jobs::{JobsCommand, JobsError};
+use process::Mode;
 
 /// The C library's allocator takes twice the processor time, and keeps what only the start needed.
 #[global_allocator]
@@ -68,12 +59,28 @@ struct Arguments {
 enum Command {
     /// Serve until SIGTERM or SIGINT (the default)
     Serve,
+    /// Run jobs, and nothing else, until SIGTERM or SIGINT
+    Work,
+    /// Say what jobs wait and which were given up, and let those run again
+    Jobs {
+        #[command(subcommand)]
+        command: JobsCommand,
+    },
     /// Bring the schema up to date, directly on PostgreSQL
     Migrate,
     /// Ask the application of this environment whether it is ready: 0 yes, 1 no
     Health,
     /// Print the description of the API, OpenAPI 3.1
     Openapi,
+}
+
+impl From<JobsError> for Failure {
+    fn from(error: JobsError) -> Self {
+        match error {
+            JobsError::Environment(problems) => Self::Environment(problems),
+            error => Self::Jobs(error),
+        }
+    }
 }
 
 /// Why a command failed; the environment's problems have an exit code of their own.
@@ -87,6 +94,8 @@ enum Failure {
     Tls(#[from] tls::TlsError),
     #[error(transparent)]
     Migrate(#[from] migrate::MigrateError),
+    #[error(transparent)]
+    Jobs(JobsError),
     #[error(transparent)]
     Health(#[from] health::HealthError),
     #[error(
@@ -116,7 +125,9 @@ async fn main() -> ExitCode {
         .install_default()
         .expect("nothing has chosen a cryptography provider before the first line of main");
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve().await,
+        Command::Serve => process::run(Mode::Serve).await,
+        Command::Work => process::run(Mode::Work).await,
+        Command::Jobs { command } => jobs::run(command, variable).await.map_err(Failure::from),
         Command::Migrate => run_migrations().await,
         Command::Health => ask_health().await,
         Command::Openapi => print_document(),
@@ -132,141 +143,6 @@ async fn main() -> ExitCode {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
-}
-
-async fn serve() -> Result<(), Failure> {
-    let config = ServeConfig::read(variable)?;
-    let tls = config.listen.tls.as_ref().map(tls::server).transpose()?;
-    let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
-    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
-    let application = listen(config.listen.application).await?;
-    let metrics_listener = listen(config.metrics).await?;
-    let metrics = Arc::new(Metrics::new("app", env!("CARGO_PKG_VERSION"), &config.release));
-    let stores = Stores::new(&config)?;
-    let health = Arc::new(stores.health(&metrics));
-    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
-    let scrubber = Scrubber::new(&[TOKEN_PREFIX]);
-    let contexts = Contexts {
-        clock: clock.clone(),
-        randomness: randomness.clone(),
-        edges: Edges::new(config.trusted_proxies.clone()),
-        secrets: scrubber.clone(),
-    };
-    let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
-    let problems = Registry::new(codes::ALL)?;
-    let mailer =
-        config.mail.clone().map(|settings| Mailer::new(settings, Arc::new(NameServers::of_system())));
-    let mailer = mailer.transpose()?.map(Arc::new);
-    let http = http_client(&config)?;
-    let (reports, delivery) = reports(&config, http.clone(), &scrubber, &metrics).unzip();
-    let app = Arc::new(App::new(&config, stores, health, http, mailer, (clock, randomness))?);
-
-    JsonLines::new(Arc::new(SystemClock), scrubber, std::io::stdout()).install(reports)?;
-    tracing::info!(
-        address = %config.listen.application,
-        metrics = %config.metrics,
-        tls = tls.is_some(),
-        mail = app.mail.is_some(),
-        release = app.release,
-        "serving"
-    );
-    // Metrics stay readable while the application drains: their task ends with the process.
-    tokio::spawn(server::serve(
-        metrics_listener,
-        None,
-        telemetry::router(Arc::clone(&metrics)),
-        std::future::pending(),
-    ));
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let (end, ended) = tokio::sync::watch::channel(false);
-    let watching = tokio::spawn(watch(&app, &metrics, ended.clone()));
-    let reporting = delivery.map(|delivery| tokio::spawn(delivery.run(told(ended))));
-    let jobs = tokio::spawn(worker(&app, &metrics).run(told(stopped.clone())));
-    let router = routes::router(Arc::clone(&app), &problems, border)?;
-    let serving = server::serve(application, tls, router, told(stopped));
-    let stopping = async {
-        told_to_stop(terminate, interrupt).await;
-        // Whoever does not listen any more has ended.
-        let _ = stop.send(true);
-    };
-    let tokens = &app.authentication.tokens;
-    tokio::select! {
-        _ = async { tokio::join!(serving, stopping) } => {}
-        () = tokens.keep_last_used() => {}
-    }
-    if let Err(error) = tokens.write_last_used().await {
-        tracing::warn!(%error, "the last uses of tokens could not be written");
-    }
-    // A worker that panicked has said so in the log.
-    let _ = jobs.await;
-    // Nothing is refused and nothing fails any more: what was and did, is written and reported.
-    let _ = end.send(true);
-    let _ = watching.await;
-    if let Some(reporting) = reporting {
-        let _ = reporting.await;
-    }
-    tracing::info!("stopped");
-    Ok(())
-}
-
-/// Completes when told to stop.
-async fn told(mut stopped: tokio::sync::watch::Receiver<bool>) {
-    // The sender ends only with the process.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-/// With what services outside the platform are asked.
-fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
-    let resolver = Arc::new(NameServers::of_system());
-    // Somebody waits for it.
-    let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
-    HttpClient::new(resolver, &config.extra_authorities, limits)
-}
-
-/// What reports errors, if there is a tracker.
-fn reports(
-    config: &ServeConfig,
-    client: HttpClient,
-    scrubber: &Scrubber,
-    metrics: &Metrics,
-) -> Option<(ErrorReports, Delivery)> {
-    let tracker = Tracker {
-        dsn: config.tracker.clone()?,
-        release: config.release.clone(),
-        environment: config.public_url.host_str().unwrap_or_default().to_owned(),
-        client,
-    };
-    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
-    Some(ErrorReports::new(tracker, scrubber.clone(), clock, randomness, metrics))
-}
-
-/// What audits refusals, until told to end.
-fn watch(
-    app: &App,
-    metrics: &Metrics,
-    ended: tokio::sync::watch::Receiver<bool>,
-) -> impl Future<Output = ()> + use<> {
-    let watch = Arc::clone(&app.authentication.watch);
-    metrics.register(|registry| watch.register(registry));
-    async move { watch.keep(told(ended)).await }
-}
-
-/// What runs jobs within this process.
-fn worker(app: &App, metrics: &Metrics) -> foundation::jobs::Worker {
-    let counts = foundation::jobs::Metrics::default();
-    metrics.register(|registry| counts.register(registry));
-    worker::worker(app, counts)
-}
-
-async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })
-}
-
-async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 async fn run_migrations() -> Result<(), Failure> {

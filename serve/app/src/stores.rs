@@ -7,7 +7,7 @@ use foundation::database::Database;
 use foundation::health::Health;
 use foundation::telemetry::Metrics;
 use foundation::tls::TlsError;
-use foundation::valkey::{Valkey, ValkeyError};
+use foundation::valkey::{Counts, Valkey, ValkeyError};
 use redis::RedisError;
 
 use crate::config::ServeConfig;
@@ -40,11 +40,13 @@ pub enum StoresError {
 
 impl Stores {
     /// Prepares the clients; nothing is connected until something is asked.
-    pub fn new(config: &ServeConfig) -> Result<Self, StoresError> {
+    pub fn new(config: &ServeConfig, metrics: &Metrics) -> Result<Self, StoresError> {
+        let counts = Counts::default();
+        metrics.register(|registry| counts.register(registry));
         Ok(Self {
             database: Database::new(&config.database, &config.ca)?,
-            durable: Arc::new(Valkey::new("durable", &config.durable, &config.ca)?),
-            cache: Arc::new(Valkey::new("cache", &config.cache, &config.ca)?),
+            durable: Arc::new(Valkey::new("durable", &config.durable, &config.ca)?.counting(&counts)),
+            cache: Arc::new(Valkey::new("cache", &config.cache, &config.ca)?.counting(&counts)),
         })
     }
 

@@ -22,7 +22,7 @@ mod worker;
 pub use backoff::Backoff;
 pub use dead::{DeadJob, list_dead, replay};
 pub use handler::{Failure, Handler, Job, Policy, Registry};
-pub use metrics::{Depth, Metrics, depths};
+pub use metrics::{Depth, Depths, Metrics, depths};
 pub use queue::Queue;
 pub use schedule::Schedule;
 pub use worker::{Settings, Worker};

@@ -9,11 +9,13 @@ pub mod layer;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use uuid::Uuid;
 
 use crate::auth::session::SessionKey;
@@ -121,7 +123,7 @@ pub struct RateLimiter {
     cache: Arc<Valkey>,
     script: Script,
     clock: Arc<dyn Clock>,
-    let_through: AtomicU64,
+    let_through: Counter,
     /// Until then (microseconds) Valkey is left alone.
     paused_until: AtomicI64,
 }
@@ -131,13 +133,13 @@ impl RateLimiter {
     #[must_use]
     pub fn new(cache: Arc<Valkey>, clock: Arc<dyn Clock>) -> Self {
         let script = Script::new(SCRIPT);
-        Self { cache, script, clock, let_through: AtomicU64::new(0), paused_until: AtomicI64::new(i64::MIN) }
+        Self { cache, script, clock, let_through: Counter::default(), paused_until: AtomicI64::new(i64::MIN) }
     }
 
-    /// How many requests passed because Valkey did not answer: a metric to alert on.
-    #[must_use]
-    pub fn let_through(&self) -> u64 {
-        self.let_through.load(Ordering::Relaxed)
+    /// Adds to a registry how many requests passed because Valkey did not answer: a metric to alert on.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Requests that passed without a limit, because the cache Valkey did not answer";
+        registry.register("rate_limit_let_through", help, self.let_through.clone());
     }
 
     /// Charges a request to all `limits`, or, where one of them is exhausted, to none.
@@ -146,7 +148,7 @@ impl RateLimiter {
         let answer =
             if now < self.paused_until.load(Ordering::Relaxed) { None } else { self.ask(&limits, now).await };
         let Some(answer) = answer.filter(|answer| answer.len() == limits.len() + 1) else {
-            self.let_through.fetch_add(1, Ordering::Relaxed);
+            self.let_through.inc();
             return Decision { passes: true, standings: Vec::new() };
         };
         let standings = limits.into_iter().zip(&answer[1..]);

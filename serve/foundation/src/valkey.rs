@@ -1,5 +1,6 @@
 //! The two Valkey instances: one connection each, opened when needed and opened again after it broke.
 
+mod counts;
 mod script;
 
 use std::time::Duration;
@@ -15,7 +16,10 @@ use tokio::sync::Mutex;
 use crate::environment::{PrivateCa, ValkeyEndpoint};
 use crate::problem::{Problem, unavailable};
 
+pub use counts::Counts;
 pub use script::Script;
+
+use counts::Outcomes;
 
 /// A connection that is not there after this long will not be in time for the request.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -56,6 +60,7 @@ pub struct Valkey {
     address: String,
     client: Client,
     slot: Mutex<Slot>,
+    outcomes: Outcomes,
 }
 
 /// The connection, and how many there were before it: a request that saw an older one fail must not drop a newer one.
@@ -89,7 +94,15 @@ impl Valkey {
             address: format!("{}:{}", endpoint.host, endpoint.port),
             client: Client::build_with_tls(info, certificates)?,
             slot: Mutex::default(),
+            outcomes: Outcomes::default(),
         })
+    }
+
+    /// Counts its commands there.
+    #[must_use]
+    pub fn counting(mut self, counts: &Counts) -> Self {
+        self.outcomes = counts.of(self.name);
+        self
     }
 
     /// Whether the instance answers to this user.
@@ -102,14 +115,16 @@ impl Valkey {
     /// # Errors
     /// When the instance cannot be reached, refuses the command or does not answer in time.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, ValkeyError> {
-        match tokio::time::timeout(REQUEST_LIMIT, self.exchange(command)).await {
+        let outcome = match tokio::time::timeout(REQUEST_LIMIT, self.exchange(command)).await {
             Ok(outcome) => outcome.map_err(|source| ValkeyError::Failed {
                 name: self.name,
                 address: self.address.clone(),
                 source,
             }),
             Err(_) => Err(ValkeyError::Late { name: self.name, address: self.address.clone() }),
-        }
+        };
+        self.outcomes.count(outcome.is_ok());
+        outcome
     }
 
     /// Hears what is published on a channel, over a connection of its own, until that breaks.

@@ -4,14 +4,15 @@
 
 #[path = "../../src/agents/tests.rs"]
 mod agents;
-#[path = "../../src/audit_events/tests.rs"]
-mod audit_events;
+mod audit;
 mod invitations;
+mod jobs;
 mod members;
 mod organizations;
 mod outages;
 mod pages;
 mod purge;
+mod rate_limits;
 mod refusals;
 mod schemathesis;
 mod sessions;

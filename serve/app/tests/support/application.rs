@@ -88,12 +88,22 @@ pub fn migrate(servers: &Servers) -> Output {
 
 impl Application {
     /// Starts the application and waits until it listens.
-    pub fn start(servers: &Servers, mut environment: BTreeMap<&'static str, String>) -> Self {
+    pub fn start(servers: &Servers, environment: BTreeMap<&'static str, String>) -> Self {
+        Self::start_as("serve", servers, environment)
+    }
+
+    /// The same, in another mode than serving.
+    pub fn start_as(
+        command: &str,
+        servers: &Servers,
+        mut environment: BTreeMap<&'static str, String>,
+    ) -> Self {
         let [port, metrics_port] = free_ports();
         environment.insert("PORT", port.to_string());
         environment.insert("METRICS_PORT", metrics_port.to_string());
         let log = servers.path(&format!("app-{port}.log"));
         let child = Command::new(BINARY)
+            .arg(command)
             .env_clear()
             .envs(&environment)
             .stdout(Stdio::from(std::fs::File::create(&log).unwrap()))
@@ -129,6 +139,11 @@ impl Application {
         text.lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
             .collect()
+    }
+
+    /// A connection for many requests.
+    pub async fn connect(&self) -> Connection {
+        Connection::new(self.port, &self.ca, "h2").await.unwrap()
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -213,35 +228,70 @@ pub async fn exchange(
     headers: &[(&str, &str)],
     body: String,
 ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca)?)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
-    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let stream = TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+    Connection::new(port, ca, protocol).await?.send(method, path, headers, body).await
+}
 
-    let mut request = Request::builder().method(method).uri(format!("https://localhost:{port}{path}"));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.header("host", "localhost").body(Body::from(body))?;
-    let response = if protocol == "h2" {
+/// A connection over TLS, in one of the two protocols.
+pub struct Connection {
+    port: u16,
+    sender: Sender,
+}
+
+enum Sender {
+    Http1(hyper::client::conn::http1::SendRequest<Body>),
+    Http2(hyper::client::conn::http2::SendRequest<Body>),
+}
+
+impl Connection {
+    async fn new(
+        port: u16,
+        ca: &Path,
+        protocol: &str,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(ca)?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let stream = TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
         let io = TokioIo::new(stream);
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
-        tokio::spawn(connection);
-        sender.send_request(request).await?
-    } else {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        sender.send_request(request).await?
-    };
-    let (parts, body) = response.into_parts();
-    let text = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
-    Ok(Answer { status: parts.status, headers: parts.headers, text })
+        let sender = if protocol == "h2" {
+            let (sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await?;
+            tokio::spawn(connection);
+            Sender::Http2(sender)
+        } else {
+            let (sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+            tokio::spawn(connection);
+            Sender::Http1(sender)
+        };
+        Ok(Self { port, sender })
+    }
+
+    pub async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
+        let uri = format!("https://localhost:{}{path}", self.port);
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header("host", "localhost").body(Body::from(body))?;
+        let response = match &mut self.sender {
+            Sender::Http1(sender) => sender.send_request(request).await?,
+            Sender::Http2(sender) => sender.send_request(request).await?,
+        };
+        let (parts, body) = response.into_parts();
+        let text = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        Ok(Answer { status: parts.status, headers: parts.headers, text })
+    }
 }
