@@ -22,6 +22,7 @@ use crate::role::Role;
 /// What became of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = InvitationState)]
 pub enum State {
     /// It can be accepted.
     Open,

@@ -27,6 +27,7 @@ pub const WRITE: Scope = Scope::write("tasks");
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = TaskState)]
 pub enum State {
     /// Nobody has begun.
     Open,

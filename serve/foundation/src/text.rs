@@ -74,14 +74,14 @@ fn is_blank(character: char) -> bool {
 
 impl<'de, const MOST: usize> Deserialize<'de> for Prose<MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Forms send line breaks as two characters.
-        let text = String::deserialize(deserializer)?.replace("\r\n", "\n");
-        if text.chars().any(|each| each.is_control() && !matches!(each, '\n' | '\t')) {
-            return Err(D::Error::custom("a text has no control characters but line breaks and tabs"));
-        }
+        let text = String::deserialize(deserializer)?;
         let count = text.chars().count();
         if count > MOST {
             return Err(D::Error::custom(format!("invalid length {count}: at most {MOST} characters")));
+        }
+        let text = text.replace("\r\n", "\n");
+        if text.chars().any(|each| each.is_control() && !matches!(each, '\n' | '\t')) {
+            return Err(D::Error::custom("a text has no control characters but line breaks and tabs"));
         }
         Ok(Self(text))
     }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Deserialize;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// A network, or an address as the network that holds it alone.
@@ -27,7 +27,7 @@ impl PartialSchema for Network {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some("A network in CIDR notation, or one address."))
-            .pattern(Some(r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)(/[0-9]{1,3})?$"))
+            .format(Some(SchemaFormat::Custom("ip-network".to_owned())))
             .examples([serde_json::Value::from("192.0.2.0/24")])
             .into()
     }

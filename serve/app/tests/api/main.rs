@@ -4,7 +4,8 @@
 
 #[path = "../../src/agents/tests.rs"]
 mod agents;
-mod audit;
+#[path = "../../src/audit_events/tests.rs"]
+mod audit_events;
 mod invitations;
 mod jobs;
 mod members;
@@ -14,7 +15,6 @@ mod pages;
 mod purge;
 mod rate_limits;
 mod refusals;
-mod schemathesis;
 mod sessions;
 mod sign_in;
 #[path = "../support/mod.rs"]

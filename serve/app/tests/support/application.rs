@@ -102,15 +102,22 @@ impl Application {
         environment.insert("PORT", port.to_string());
         environment.insert("METRICS_PORT", metrics_port.to_string());
         let log = servers.path(&format!("app-{port}.log"));
-        let child = Command::new(BINARY)
-            .arg(command)
-            .env_clear()
-            .envs(&environment)
-            .stdout(Stdio::from(std::fs::File::create(&log).unwrap()))
-            .spawn()
-            .unwrap();
-        wait_until("the application to listen", || StdStream::connect(("127.0.0.1", port)).is_ok());
+        let child = spawn(command, &environment, &log);
+        wait_for(port);
         Self { environment, child, port, metrics_port, ca: servers.path("ca.pem"), log }
+    }
+
+    /// Ends it at once, whatever it is doing.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again, after its end, where it was; with these variables changed.
+    pub fn start_again(&mut self, variables: &[(&'static str, &str)]) {
+        self.environment.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        self.child = spawn("serve", &self.environment, &self.log);
+        wait_for(self.port);
     }
 
     /// `app health`, in the environment of the running application.
@@ -196,6 +203,15 @@ impl Application {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
+}
+
+fn spawn(command: &str, environment: &BTreeMap<&'static str, String>, log: &Path) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+    Command::new(BINARY).arg(command).env_clear().envs(environment).stdout(Stdio::from(log)).spawn().unwrap()
+}
+
+fn wait_for(port: u16) {
+    wait_until("the application to listen", || StdStream::connect(("127.0.0.1", port)).is_ok());
 }
 
 impl Drop for Application {

@@ -3,6 +3,7 @@
 use axum::http::Method;
 use foundation::testing::issuer::{Identity, Issuer};
 use foundation::testing::servers::Servers;
+use rustix::process::Signal;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -64,6 +65,14 @@ impl Stage {
         let application = Application::start(&self.servers, environment);
         application.wait_for_missing(&[]).await;
         application
+    }
+
+    /// From now on the application runs no jobs: nothing happens but what is asked for.
+    pub async fn without_workers(&mut self) {
+        self.application.signal(Signal::TERM);
+        assert_eq!(self.application.exit_code(), Some(0));
+        self.application.start_again(&[("WORKERS", "none")]);
+        self.application.wait_for_missing(&[]).await;
     }
 
     /// A person with this role in the organization, signed in, by a page of the site.

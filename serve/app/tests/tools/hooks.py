@@ -4,28 +4,53 @@ It comes from many addresses and with many tokens, as clients do: the limits of 
 they do in production, are not what it finds. And it knows what a description cannot say of a value.
 """
 
+import ipaddress
 import itertools
 import os
 
 import schemathesis
+from hypothesis import strategies
 from schemathesis.openapi.checks import RejectedPositiveData
 
 TOKENS = [token for token in os.environ["TOKENS"].split(",") if token]
-# What the tokens live by: it is left alone, or everything after its end would be refused.
+SESSIONS = [session for session in os.environ["SESSIONS"].split(",") if session]
+# What the tokens and sessions live by: it is left alone, or everything after its end would be refused.
 KEPT = set(os.environ["KEPT"].split(","))
+ENDING = {"revokeAllSessions", "revokeSession"}
 NUMBERS = itertools.count()
 LONGEST_KEY = 255
+
+addresses = strategies.ip_addresses()
+networks = strategies.builds(
+    lambda address, bits: str(ipaddress.ip_network((address, bits % (address.max_prefixlen + 1)), strict=False)),
+    addresses,
+    strategies.integers(0, 128),
+)
+schemathesis.openapi.format("ip-network", addresses.map(str) | networks)
+
+
+def definition(operation):
+    return operation.definition.raw
 
 
 if TOKENS:
 
     @schemathesis.auth(refresh_interval=None)
-    class Agents:
-        def get(self, case, context):
-            return TOKENS[next(NUMBERS) % len(TOKENS)]
+    class Owner:
+        """An agent's token, and a session where only people may ask."""
 
-        def set(self, case, data, context):
-            case.headers["Authorization"] = f"Bearer {data}"
+        def get(self, case, context):
+            return next(NUMBERS)
+
+        def set(self, case, number, context):
+            known = definition(context.operation)
+            people = all("bearer" not in way for way in known["security"])
+            if people and SESSIONS and known["operationId"] not in ENDING:
+                case.headers["Cookie"] = SESSIONS[number % len(SESSIONS)]
+                case.headers["Origin"] = os.environ["ORIGIN"]
+                case.headers.setdefault("Content-Type", "application/json")
+            else:
+                case.headers["Authorization"] = f"Bearer {TOKENS[number % len(TOKENS)]}"
 
 
 def forwarded(request):
@@ -63,6 +88,13 @@ def filter_case(context, case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """A cursor is taken from the page before: one that is made up is refused whatever it looks like."""
-    made_up = "cursor" in (case.query or {}) and isinstance(failure, RejectedPositiveData)
-    return not (made_up and response.json()["code"] == "bad-cursor")
+    """What no description can say of a request that is good."""
+    if not isinstance(failure, RejectedPositiveData):
+        return True
+    problem = response.json()
+    errors = {error["code"] for error in problem.get("errors", [])}
+    # A cursor is taken from the page before: one that is made up is refused whatever it looks like.
+    made_up = problem["code"] == "bad-cursor" and "cursor" in (case.query or {})
+    # Two parameters go together.
+    alone = problem["code"] == "query-invalid" and errors == {"missing-field"}
+    return not (made_up or alone)

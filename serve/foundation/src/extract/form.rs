@@ -75,6 +75,8 @@ impl FormBody {
         let wrong = |(pointer, code, detail)| start().error(pointer, code, detail);
         let mut fields: Vec<(String, Field)> = Vec::new();
         for (name, value) in decode(&kept.join("&"), VALUES).map_err(wrong)? {
+            // Browsers send every line break as two characters.
+            let value = value.replace("\r\n", "\n");
             match fields.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, field)) => field.0.push(value),
                 None => fields.push((name, Field(vec![value]))),

@@ -1,9 +1,12 @@
-//! Objects only where objects are expected: without this a struct is also read from a list of its members in their order,
-//! which no description mentions.
+//! What a description says, and serde does not: objects only where objects are expected (serde also reads a struct from a
+//! list of its members in their order), and every way to write an integer (`3.0` is one: JSON has one kind of number).
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
+
+/// 2^53: up to here a number with a point says exactly which integer it is.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A deserializer, a visitor, a seed or an access, in which structs are read from objects alone, however deep.
 pub(super) struct Strict<T>(pub(super) T);
@@ -13,6 +16,15 @@ macro_rules! pass_on {
     ($($method:ident($($name:ident: $kind:ty),*);)*) => {
         $(fn $method<V: Visitor<'de>>(self, $($name: $kind,)* visitor: V) -> Result<V::Value, D::Error> {
             self.0.$method($($name,)* Strict(visitor))
+        })*
+    };
+}
+
+/// The same for those that ask for an integer.
+macro_rules! whole {
+    ($($method:ident();)*) => {
+        $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+            self.0.$method(Whole(visitor))
         })*
     };
 }
@@ -29,9 +41,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         self.0.deserialize_map(Strict(visitor))
     }
 
-    pass_on! {
-        deserialize_any();
-        deserialize_bool();
+    whole! {
         deserialize_i8();
         deserialize_i16();
         deserialize_i32();
@@ -42,6 +52,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         deserialize_u32();
         deserialize_u64();
         deserialize_u128();
+    }
+
+    pass_on! {
+        deserialize_any();
+        deserialize_bool();
         deserialize_f32();
         deserialize_f64();
         deserialize_char();
@@ -128,6 +143,42 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
         self.0.visit_enum(Strict(variant))
+    }
+}
+
+/// Visited by an integer, however it is written.
+struct Whole<V>(V);
+
+impl<'de, V: Visitor<'de>> Visitor<'de> for Whole<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(formatter)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<V::Value, E> {
+        self.0.visit_i64(value)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<V::Value, E> {
+        self.0.visit_u64(value)
+    }
+
+    fn visit_i128<E: serde::de::Error>(self, value: i128) -> Result<V::Value, E> {
+        self.0.visit_i128(value)
+    }
+
+    fn visit_u128<E: serde::de::Error>(self, value: u128) -> Result<V::Value, E> {
+        self.0.visit_u128(value)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<V::Value, E> {
+        if value.fract() == 0.0 && value.abs() <= EXACT {
+            // Within these bounds every integer is one of the type, and none is rounded.
+            self.0.visit_i64(value as i64)
+        } else {
+            self.0.visit_f64(value)
+        }
     }
 }
 
@@ -245,6 +296,18 @@ mod tests {
         assert!(read::<Option<Point>>("[1,2]").is_err());
         assert!(read::<Shape>(r#"{"dot":[1,2]}"#).is_err());
         assert!(read::<Shape>(r#"{"line":[{"x":1},[2,3]]}"#).is_err());
+    }
+
+    #[test]
+    fn an_integer_is_one_however_it_is_written() {
+        assert_eq!(read(r#"{"x":3.0,"y":2e1}"#), Ok(Point { x: 3, y: Some(20) }));
+        assert_eq!(read::<i64>("-1.0"), Ok(-1));
+        for (text, whole) in
+            [("1.5", false), ("256.0", false), ("-1.0", false), ("1e300", false), ("255.0", true)]
+        {
+            assert_eq!(read::<u8>(text).is_ok(), whole, "{text}");
+        }
+        assert_eq!(read::<f64>("2.0"), Ok(2.0));
     }
 
     #[test]
