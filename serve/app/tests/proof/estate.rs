@@ -22,7 +22,6 @@ static ASKED: AtomicU32 = AtomicU32::new(0);
 /// An organization with those who may do everything in it.
 pub struct Party {
     pub organization: Uuid,
-    pub person: Uuid,
     tokens: Vec<String>,
     cookie: String,
 }
@@ -34,7 +33,7 @@ impl Party {
         let person = seed::person(&stage.servers, organization, name, "owner");
         let tokens = (0..tokens).map(|_| seed::token(&stage.servers, organization, ALL_SCOPES)).collect();
         let cookie = seed::session(&stage.servers, person, Some(organization)).await;
-        Self { organization, person, tokens, cookie }
+        Self { organization, tokens, cookie }
     }
 
     /// The token whose turn it is.
