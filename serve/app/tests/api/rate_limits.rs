@@ -105,7 +105,12 @@ async fn an_address_has_a_quota_whoever_asks_from_there() {
     is_quota(&stage, passed, 30, took).await;
     let ask =
         async |address| stage.application.ask(Method::POST, KNOCK, &from(address)).await.status.as_u16();
-    assert_eq!(ask("2001:db8::ffff:2").await, 429, "a customer's network is one subject");
+    // One flows back in two seconds; an address with a quota of its own would be let in each time.
+    let mut let_in = 0;
+    while ask("2001:db8::ffff:2").await != 429 {
+        let_in += 1;
+        assert!(let_in < 10, "a customer's network is one subject");
+    }
     assert_ne!(ask("2001:db8:0:1::1").await, 429);
     assert_ne!(ask("192.0.2.1").await, 429);
     // What is no token counts for the address alone, and is not asked for in the database.
