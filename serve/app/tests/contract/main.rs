@@ -85,7 +85,7 @@ async fn a_request_reaches_every_store() {
     .unwrap();
     assert_eq!((shown.status.as_u16(), shown.json()), (200, made.json()));
 
-    let page = application.get("/").await;
+    let page = application.get("/status").await;
     assert!(page.text.contains("Everything answers"), "{}", page.text);
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
     let metrics = application.metrics().await;
