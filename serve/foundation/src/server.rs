@@ -94,7 +94,7 @@ async fn exchange(
         .keep_alive_interval(IDLE_LIMIT / 6)
         // An answer before the end of a request's body resets its stream. Their number counts for as long as a connection
         // lasts, and the edge's carries everybody's requests: ended for some, it would fail for all.
-        .max_local_error_reset_streams(None)
+        .max_local_error_reset_streams(None::<usize>)
         .max_header_list_size(MOST_HEADER_BYTES as u32);
     let served =
         builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
