@@ -6,7 +6,8 @@ use crate::description::{Operation, Who};
 use crate::scene::Scene;
 
 const MALFORMED: &[&str] = &["body-malformed"];
-const INVALID: &[&str] = &["validation-failed"];
+/// Tokens have a kind of their own for what cannot be made of good values.
+const INVALID: &[&str] = &["validation-failed", "invalid-token-request"];
 const DEEP: &[&str] = &["body-too-deep"];
 
 /// What is wrong, the body, and how it is refused.
