@@ -160,7 +160,7 @@ pub(super) fn parameters() -> Vec<(String, Value)> {
             json!({
                 "name": "cursor", "in": "query", "required": false,
                 "description": "The `next_cursor` of the page before; without it the first page is answered.",
-                "schema": { "type": "string" }
+                "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]*$" }
             }),
         ),
     ]
