@@ -163,32 +163,33 @@ async fn without_the_cache_requests_pass_and_are_counted_until_it_is_back() {
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.headers.contains_key("ratelimit")
     };
-    assert!(limited(&stage).await);
-    assert_eq!(count(&stage, "app_rate_limit_let_through_total").await, 0.0);
+    let holds = |stage: &Stage| {
+        wait_until("limits to hold", || {
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(limited(stage)))
+        });
+    };
+    holds(&stage);
+    let before = count(&stage, "app_rate_limit_let_through_total").await;
 
     stage.servers.stop_one(Server::Cache);
     stage.application.wait_for_missing(&["cache"]).await;
     for _ in 0..5 {
         let started = Instant::now();
         assert!(!limited(&stage).await, "there is no limit to tell of");
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
-    assert!(count(&stage, "app_rate_limit_let_through_total").await >= 5.0);
+    assert!(count(&stage, "app_rate_limit_let_through_total").await >= before + 5.0);
     assert!(count(&stage, "app_valkey_commands_total{instance=\"cache\",result=\"failed\"}").await >= 1.0);
     assert!(stage.application.log().iter().any(|line| line["level"] == "warn"), "the log says it");
 
     // One that hangs is given up as well.
     stage.servers.start_one(Server::Cache);
     stage.application.wait_for_missing(&[]).await;
-    wait_until("limits to hold again, without a restart", || {
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(limited(&stage)))
-    });
+    holds(&stage);
     stage.servers.freeze(Server::Cache, true);
     let started = Instant::now();
     assert!(!limited(&stage).await);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     stage.servers.freeze(Server::Cache, false);
-    wait_until("limits to hold again, without a restart", || {
-        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(limited(&stage)))
-    });
+    holds(&stage);
 }
