@@ -30,15 +30,7 @@ async fn a_generated_client_works_with_projects_and_tasks() {
 
     let generator = format!("{TOOLS}/openapi-python-client");
     let mut generate = Command::new(generator);
-    generate.args([
-        "generate",
-        "--path",
-        "openapi.json",
-        "--meta",
-        "none",
-        "--output-path",
-        "generated",
-    ]);
+    generate.args(["generate", "--path", "openapi.json", "--meta", "none", "--output-path", "generated"]);
     println!("{}", run(&mut generate, &directory));
 
     let (url, ca) =
