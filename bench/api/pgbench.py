@@ -34,7 +34,7 @@ VALUES = {
     "INSERT INTO idempotency_keys ": [
         "'{caller}'", ":key", "'POST /api/v1/tasks'", "sha256(:key::text::bytea)", "201",
         """'{{"etag": "\\"v1\\"", "location": "/api/v1/tasks/{project}", "content-type": "application/json"}}'""",
-        "convert_to(repeat('0', 420), 'UTF8')", "now() + interval '1 day'",
+        "convert_to(repeat('0', 420), 'UTF8')", "NULL", "now() + interval '1 day'",
     ],
 }
 FIRST, ALONE, LAST = "BEGIN", "INSERT INTO tasks ", "COMMIT"
