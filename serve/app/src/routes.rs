@@ -134,6 +134,50 @@ mod tests {
         assert_eq!(current().gaps(), []);
     }
 
+    /// The names by which the types of a source are described.
+    fn described(source: &str, names: &mut Vec<String>) {
+        let mut lines = source.lines();
+        while let Some(line) = lines.next() {
+            if !(line.starts_with("#[derive(") && line.contains("ToSchema")) {
+                continue;
+            }
+            let mut own = None;
+            for line in lines.by_ref() {
+                let name = |start: &str| {
+                    let rest = line.split_once(start)?.1;
+                    rest.split(|each: char| !each.is_alphanumeric() && each != '_').next().map(str::to_owned)
+                };
+                own = own.or_else(|| name("as = ").filter(|_| line.starts_with("#[schema(")));
+                if let Some(declared) = name("struct ").or_else(|| name("enum ")) {
+                    names.push(own.unwrap_or(declared));
+                    break;
+                }
+            }
+        }
+    }
+
+    fn described_within(folder: &std::path::Path, names: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                described_within(&path, names);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                described(&std::fs::read_to_string(&path).unwrap(), names);
+            }
+        }
+    }
+
+    /// One of them would silently stand in the place of both.
+    #[test]
+    fn no_two_types_are_described_by_one_name() {
+        let mut names = Vec::new();
+        described_within(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+        assert!(names.iter().any(|name| name == "TaskState") && names.iter().any(|name| name == "NewTask"));
+        names.sort();
+        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+        assert!(twice.is_empty(), "give one of them #[schema(as = …)]: {twice:?}");
+    }
+
     #[test]
     fn a_change_of_the_api_is_seen() {
         let committed = include_str!("../openapi.json");
