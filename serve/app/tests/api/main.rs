@@ -6,9 +6,12 @@
 mod agents;
 #[path = "../../src/audit_events/tests.rs"]
 mod audit_events;
+#[path = "../../src/invitations/tests.rs"]
 mod invitations;
 mod jobs;
+#[path = "../../src/members/tests.rs"]
 mod members;
+#[path = "../../src/organizations/tests.rs"]
 mod organizations;
 mod outages;
 mod pages;
