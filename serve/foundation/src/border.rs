@@ -3,6 +3,8 @@
 //! Every request gets its context; what is too large, too slow or panics becomes a problem; every problem says which
 //! request it is about; every error that is not a problem yet becomes one; every request has its log line and metrics.
 
+mod unread;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use crate::extract::BodyLimits;
 use crate::problem::{self, Code, Problem, codes};
 use crate::request::{self, Contexts};
 use crate::telemetry::{Line, Metrics, Seen};
+use unread::Unread;
 
 /// What passes the border.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +77,7 @@ async fn pass(State(border): State<Arc<Border>>, mut request: Request, next: Nex
     let route = request.extensions().get::<MatchedPath>().cloned();
     let line = Line::of(route.clone());
     let in_flight = border.metrics.enter();
+    let unread = Unread::of(&mut request);
 
     let work = async {
         let refused = too_much(&request, &border.limits);
@@ -97,6 +101,9 @@ async fn pass(State(border): State<Arc<Border>>, mut request: Request, next: Nex
         };
         border.metrics.record(&seen, &context, border.contexts.clock.now());
         Line::say(|line| line.write(&seen));
+        if let Some(unread) = unread {
+            unread.discard().await;
+        }
         response
     };
     let response = request::within(context.clone(), line.around(work)).await;

@@ -184,7 +184,8 @@ impl Handler for Sealer {
     type Payload = Value;
 
     fn policy(&self) -> Policy {
-        Policy { concurrency: 1, ..Policy::default() }
+        // A transaction is not divided, however many events it has.
+        Policy { concurrency: 1, limit: Duration::from_secs(300), ..Policy::default() }
     }
 
     async fn run(&self, _: Job<Value>) -> Result<(), Failure> {
