@@ -43,10 +43,6 @@ use foundation::{migrate, tls};
 use jobs::{JobsCommand, JobsError};
 use process::Mode;
 
-/// The C library's allocator takes twice the processor time, and keeps what only the start needed.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The reference application. Its configuration is its environment.
 #[derive(Parser)]
 #[command(name = "app", version, about)]

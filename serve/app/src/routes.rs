@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use foundation::auth::layer::authenticate;
 use foundation::border::{self, Border};
 use foundation::health;
-use foundation::openapi::{self, Document, DocumentError};
+use foundation::openapi::{self, Document, DocumentError, Pages};
 use foundation::problem::pages as problem_pages;
 use foundation::problem::registry::Registry;
 use foundation::rate_limit::layer::{limit_callers, limit_people};
@@ -96,6 +96,19 @@ pub fn document(problems: &Registry) -> Result<Document, DocumentError> {
     Document::new(&api().into_openapi(), problems)
 }
 
+/// The pages of the description.
+///
+/// Made on a thread of its own: making them takes many times the memory that stays of them, and the allocator gives a
+/// thread's memory back to the system where nothing in it is kept.
+fn described(problems: &Registry) -> Result<Router, DocumentError> {
+    std::thread::scope(|scope| {
+        let made = scope.spawn(|| Ok(Pages::of(&document(problems)?)));
+        made.join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .map(|pages| openapi::router(&pages))
+    })
+}
+
 /// The application's paths, within its border.
 ///
 /// # Errors
@@ -114,7 +127,7 @@ pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Rout
         .layer(from_fn_with_state(authentication, authenticate))
         .layer(from_fn_with_state(limits, limit_callers))
         .merge(probes)
-        .merge(openapi::router(&document(problems)?))
+        .merge(described(problems)?)
         .merge(problem_pages::router(problems))
         .merge(pages::assets::router());
     Ok(border::around(router, border).layer(from_fn_with_state(policy, pages::finish::finish)))

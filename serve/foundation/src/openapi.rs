@@ -24,7 +24,7 @@ use crate::problem::registry::Registry;
 
 pub use gaps::Gap;
 pub use rules::{EXTENSION, Rules};
-pub use serve::router;
+pub use serve::{Pages, router};
 
 /// The methods under which a path has operations, in the order in which they are shown.
 const METHODS: [&str; 8] = ["get", "head", "post", "put", "patch", "delete", "options", "trace"];

@@ -208,7 +208,8 @@ async fn ask(path: &str, known: Option<&str>) -> (axum::http::response::Parts, S
     if let Some(known) = known {
         request = request.header("if-none-match", known);
     }
-    let answer = router(&sample::document()).oneshot(request.body(Body::empty()).expect("a request"));
+    let answer =
+        router(&Pages::of(&sample::document())).oneshot(request.body(Body::empty()).expect("a request"));
     let (parts, body) = answer.await.expect("an answer").into_parts();
     let body = axum::body::to_bytes(body, 1 << 22).await.expect("a body");
     (parts, String::from_utf8(body.to_vec()).expect("text"))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue};
@@ -18,22 +19,36 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const CACHEABLE: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 struct Served {
-    json: axum::body::Bytes,
+    json: Bytes,
     json_tag: ETag,
-    page: axum::body::Bytes,
+    page: Bytes,
     page_tag: ETag,
     policy: HeaderValue,
 }
 
-/// `/openapi.json` and `/docs`, both made once.
-pub fn router(document: &Document) -> Router {
-    let (json, page) = (document.to_json(), page::render(document.value()));
+/// A document as it is served.
+pub struct Pages {
+    json: String,
+    page: String,
+}
+
+impl Pages {
+    /// Writes the document down for programs and for people.
+    #[must_use]
+    pub fn of(document: &Document) -> Self {
+        Self { json: document.to_json(), page: page::render(document.value()) }
+    }
+}
+
+/// `/openapi.json` and `/docs`. Keeps copies, so that nothing stays of where the pages were made.
+pub fn router(pages: &Pages) -> Router {
+    let (json, page) = (pages.json.as_bytes(), pages.page.as_bytes());
     let served = Served {
-        json_tag: ETag::of_content(json.as_bytes()),
-        page_tag: ETag::of_content(page.as_bytes()),
+        json_tag: ETag::of_content(json),
+        page_tag: ETag::of_content(page),
         policy: html::policy(page::STYLE),
-        json: json.into(),
-        page: page.into(),
+        json: Bytes::copy_from_slice(json),
+        page: Bytes::copy_from_slice(page),
     };
     Router::new()
         .route("/openapi.json", get(show_json))
