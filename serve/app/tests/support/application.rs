@@ -273,6 +273,8 @@ impl Connection {
             .with_no_client_auth();
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        // As what stands before the application does; without it a body waits for the acknowledgement of its head.
+        stream.set_nodelay(true)?;
         let stream = TlsConnector::from(Arc::new(config)).connect("localhost".try_into()?, stream).await?;
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
         let io = TokioIo::new(stream);
