@@ -23,22 +23,30 @@ static ASKED: AtomicU32 = AtomicU32::new(0);
 pub struct Party {
     pub organization: Uuid,
     tokens: Vec<String>,
-    cookie: String,
+    cookies: Vec<String>,
 }
 
 impl Party {
-    /// With so many tokens, which take turns, and one owner who is signed in.
+    /// With so many tokens and owners who are signed in, each of which take turns.
     pub async fn new(stage: &Stage, name: &str, tokens: usize) -> Self {
         let organization = seed::organization(&stage.servers, name);
-        let person = seed::person(&stage.servers, organization, name, "owner");
+        let mut cookies = Vec::new();
+        for number in 0..tokens.max(1) {
+            let person = seed::person(&stage.servers, organization, &format!("{name}-{number}"), "owner");
+            cookies.push(seed::session(&stage.servers, person, Some(organization)).await);
+        }
         let tokens = (0..tokens).map(|_| seed::token(&stage.servers, organization, ALL_SCOPES)).collect();
-        let cookie = seed::session(&stage.servers, person, Some(organization)).await;
-        Self { organization, tokens, cookie }
+        Self { organization, tokens, cookies }
     }
 
     /// The token whose turn it is.
     pub fn token(&self) -> &str {
         &self.tokens[ASKED.load(Ordering::Relaxed) as usize % self.tokens.len()]
+    }
+
+    /// The session whose turn it is.
+    pub fn cookie(&self) -> &str {
+        &self.cookies[ASKED.load(Ordering::Relaxed) as usize % self.cookies.len()]
     }
 
     /// Asks for the operation as an agent where one may, and as a person otherwise.
@@ -49,9 +57,9 @@ impl Party {
         }
     }
 
-    /// As the owner, from a page of the site.
+    /// As an owner, from a page of the site.
     pub fn as_person(&self, operation: &Operation, path: &str) -> Ask {
-        anonymous(operation, path).header("cookie", &self.cookie).header("origin", PUBLIC_URL)
+        anonymous(operation, path).header("cookie", self.cookie()).header("origin", PUBLIC_URL)
     }
 }
 

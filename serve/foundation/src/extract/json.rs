@@ -3,7 +3,6 @@
 use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::error::Category;
 
 use super::body::{content_type, is_utf8, limits, read, unsupported_type};
 use super::place;
@@ -126,11 +125,14 @@ pub(crate) fn from_slice<T: DeserializeOwned>(body: &[u8], depth: usize) -> Resu
     });
     let value: T = match value {
         Ok(value) => value,
-        // A wrong type in the middle of a text that is no JSON further on is a syntax problem first.
-        Err(error) if error.classify() == Category::Data && is_syntax(text).is_none() => {
-            return Err(wrong_value(&error, &track.path()));
+        // The text is looked at as a whole: a wrong type may stand before what is no JSON, and what a choice of words
+        // calls an error of syntax may be an object in its place.
+        Err(error) => {
+            return Err(match is_syntax(text) {
+                Some(syntax) => malformed(&syntax),
+                None => wrong_value(&error, &track.path()),
+            });
         }
-        Err(error) => return Err(malformed(&is_syntax(text).unwrap_or(error))),
     };
     json.end().map_err(|error| malformed(&error))?;
     if nul {
@@ -148,7 +150,7 @@ pub(crate) fn from_slice<T: DeserializeOwned>(body: &[u8], depth: usize) -> Resu
 }
 
 fn is_syntax(text: &str) -> Option<serde_json::Error> {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).err()
+    serde_json::from_str::<serde_json::Value>(text).err()
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
