@@ -100,7 +100,7 @@ pub fn document(problems: &Registry) -> Result<Document, DocumentError> {
 ///
 /// Made on a thread of its own: making them takes many times the memory that stays of them, and the allocator gives a
 /// thread's memory back to the system where nothing in it is kept.
-fn described(problems: &Registry) -> Result<Router, DocumentError> {
+fn description_pages(problems: &Registry) -> Result<Router, DocumentError> {
     std::thread::scope(|scope| {
         let made = scope.spawn(|| Ok(Pages::of(&document(problems)?)));
         made.join()
@@ -127,7 +127,7 @@ pub fn router(app: Arc<App>, problems: &Registry, border: Border) -> Result<Rout
         .layer(from_fn_with_state(authentication, authenticate))
         .layer(from_fn_with_state(limits, limit_callers))
         .merge(probes)
-        .merge(described(problems)?)
+        .merge(description_pages(problems)?)
         .merge(problem_pages::router(problems))
         .merge(pages::assets::router());
     Ok(border::around(router, border).layer(from_fn_with_state(policy, pages::finish::finish)))

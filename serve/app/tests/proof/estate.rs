@@ -31,7 +31,7 @@ impl Party {
     pub async fn new(stage: &Stage, name: &str, tokens: usize) -> Self {
         let organization = seed::organization(&stage.servers, name);
         let mut cookies = Vec::new();
-        for number in 0..tokens.max(1) {
+        for number in 0..tokens {
             let person = seed::person(&stage.servers, organization, &format!("{name}-{number}"), "owner");
             cookies.push(seed::session(&stage.servers, person, Some(organization)).await);
         }

@@ -150,7 +150,7 @@ pub(crate) fn from_slice<T: DeserializeOwned>(body: &[u8], depth: usize) -> Resu
 }
 
 fn is_syntax(text: &str) -> Option<serde_json::Error> {
-    serde_json::from_str::<serde_json::Value>(text).err()
+    serde_json::from_str::<Value>(text).err()
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {

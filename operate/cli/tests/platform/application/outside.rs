@@ -138,6 +138,7 @@ fn forgotten() {
     let _ = OUTSIDE.as_str();
     PLATFORM.run(&["apply"]).expect(0);
     PLATFORM.on("app", "! test -e /etc/bastide/app/sign-in.password");
-    // A page, as a browser asks for one.
-    Caller::nobody().get("/sign-in").expect(503);
+    // As a program: who takes anything gets a page.
+    let answer = Caller::nobody().send("GET", "/sign-in", &[("accept", "application/problem+json")], None);
+    problem(&answer, 503, "sign-in-unavailable");
 }
