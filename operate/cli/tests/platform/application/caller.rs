@@ -78,8 +78,12 @@ impl Caller {
         let authority = format!("/var/lib/bastide/labs/{}/certificates/cdn-authority.pem", PLATFORM.name);
         let body = body.map(Value::to_string);
         let mut more = vec!["--request", method];
+        if method != "GET" {
+            // Also without a body: it tells a program's request from a form's, which needs its page's token.
+            more.extend(["--header", "content-type: application/json"]);
+        }
         if let Some(body) = &body {
-            more.extend(["--header", "content-type: application/json", "--data-binary", body]);
+            more.extend(["--data-binary", body]);
         }
         let lines = headers.iter().map(|(name, value)| format!("{name}: {value}"));
         let lines: Vec<String> = self.headers.iter().cloned().chain(lines).collect();
