@@ -55,16 +55,15 @@ async fn bans_the_client(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evi
     let Some(address) = client_addresses(&field, &client).await?.first().copied() else {
         return Err(Failure::Impossible("the second client has no public address".to_owned()));
     };
-    lift(&field, &subject, address).await?;
+    free(&field, &subject, &client, address).await?;
     let found = provoke(&field, &subject, &client).await;
-    lift(&field, &subject, address).await?;
+    let freed = free(&field, &subject, &client, address).await;
     let evidence = found?;
-    await_status(&field, &subject, &client, |status| status == Some(200)).await?;
+    freed?;
     Ok(format!("{address}: {evidence}; 200 again once the ban was lifted"))
 }
 
 async fn provoke(field: &Field, subject: &Subject, client: &Vantage) -> Result<Evidence, Failure> {
-    await_status(field, subject, client, |status| status == Some(200)).await?;
     for path in PROBED {
         let request = at_front(field, &format!("{}{path}", subject.url), HttpVersion::H1);
         // The ban may act before the last of them.
@@ -75,7 +74,7 @@ async fn provoke(field: &Field, subject: &Subject, client: &Vantage) -> Result<E
         BanAction::Proxy => status == Some(403),
         BanAction::Firewall => status.is_none(),
     };
-    let seen = await_status(field, subject, client, banned).await?;
+    let seen = await_status(field, subject, client, None, banned).await?;
     let other = status(field, subject, &Vantage::Internet).await?;
     if other != Some(200) {
         return refuted(format!("another client gets {} while one is banned", named(other)));
@@ -83,15 +82,19 @@ async fn provoke(field: &Field, subject: &Subject, client: &Vantage) -> Result<E
     Ok(format!("{} after {} attempts, while another client gets 200", named(seen), PROBED.len()))
 }
 
-/// Asks until the status is as `wanted`.
+/// Asks until the status is as `wanted`, and lifts the ban of this address, if any, before each time.
 async fn await_status(
     field: &Field,
     subject: &Subject,
     client: &Vantage,
+    unbanned: Option<IpAddr>,
     wanted: impl Fn(Option<u16>) -> bool,
 ) -> Result<Option<u16>, Failure> {
     let deadline = Instant::now() + ACTS_WITHIN;
     loop {
+        if let Some(address) = unbanned {
+            lift(field, subject, address).await?;
+        }
         let found = status(field, subject, client).await?;
         if wanted(found) {
             return Ok(found);
@@ -112,6 +115,12 @@ async fn status(field: &Field, subject: &Subject, client: &Vantage) -> Result<Op
 
 fn named(status: Option<u16>) -> String {
     status.map_or_else(|| "no answer".to_owned(), |status| status.to_string())
+}
+
+/// Lifts the ban until the client is served: fail2ban may ban once more for attempts that it reads from the log after the
+/// ban was lifted.
+async fn free(field: &Field, subject: &Subject, client: &Vantage, address: IpAddr) -> Result<(), Failure> {
+    await_status(field, subject, client, Some(address), |status| status == Some(200)).await.map(drop)
 }
 
 async fn lift(field: &Field, subject: &Subject, address: IpAddr) -> Result<(), Failure> {

@@ -245,8 +245,16 @@ impl Browser {
 
     /// What is read in an element.
     pub async fn text(&self, selector: &str) -> String {
-        let element = self.find(selector).await;
-        self.get(&format!("/element/{element}/text")).await.as_str().unwrap().to_owned()
+        loop {
+            let element = self.find(selector).await;
+            let path = format!("/session/{}/element/{element}/text", self.session);
+            match self.ask("GET", &path, &Value::Null).await {
+                Ok(text) => return text.as_str().unwrap().to_owned(),
+                // Its page went between the two questions; the next one may have it too.
+                Err(refusal) if refusal["error"] == "stale element reference" => {}
+                Err(refusal) => panic!("{path}: {refusal:#}"),
+            }
+        }
     }
 
     /// What a field holds.
