@@ -322,6 +322,9 @@ fn site(platform: &Platform) -> String {
 	}}
 
 	handle_errors {{
+		# What was said above of answers is not said of those that are made here.
+		import promises
+		encode zstd gzip
 		# Nothing has been sent to anybody yet.
 		@unready `{{err.message}}.contains('no upstreams available') || {{err.message}}.startsWith('dial ')`
 		handle @unready {{
@@ -333,7 +336,6 @@ fn site(platform: &Platform) -> String {
 			}}
 		}}
 		handle {{
-			import promises
 			import problem
 		}}
 	}}
