@@ -13,6 +13,8 @@ use bastide_platform::{Challenge, Endpoint, Flow, Host, Platform, Port, Role};
 use bastide_verify::Check;
 use std::path::Path;
 
+/// What opens something, where it stands in a URL.
+const SECRETS: &str = "`(bstinv_|[?&](?:code|state|id_token_hint)=)[^&/?#]+`";
 /// The access log: one JSON object a request.
 pub const ACCESS_LOG: &str = "/var/log/caddy/access.log";
 /// The administration socket.
@@ -295,7 +297,14 @@ fn site(platform: &Platform) -> String {
 			roll_keep 5
 			roll_keep_for 720h
 		}}
-		format json
+		# What opens something does not stay in a log: invitations' links, codes of a sign-in.
+		format filter {{
+			wrap json
+			fields {{
+				request>uri regexp {SECRETS} $1***
+				request>headers>Referer regexp {SECRETS} $1***
+			}}
+		}}
 	}}
 	import promises
 	import bans

@@ -31,7 +31,6 @@ mod sign_in;
 mod state;
 mod stores;
 mod tasks;
-mod text;
 mod tokens;
 mod webhooks;
 mod worker;

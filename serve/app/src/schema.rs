@@ -22,6 +22,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 9, name: "projects", sql: include_str!("../migrations/0009_projects.sql") },
     Migration { version: 10, name: "sign in", sql: include_str!("../migrations/0010_sign_in.sql") },
     Migration { version: 11, name: "deletion", sql: include_str!("../migrations/0011_deletion.sql") },
+    Migration { version: 12, name: "ended tokens", sql: include_str!("../migrations/0012_ended_tokens.sql") },
 ];
 
 /// The version of the schema that this program expects.

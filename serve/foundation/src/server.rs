@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ConnectInfo;
+use axum::middleware::AddExtension;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -14,6 +15,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tower::Layer as _;
 
 /// A peer that has not finished its handshake after this long never will.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -46,9 +48,10 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                // Handlers and the border learn from here who the client is.
-                let router = router.clone().layer(Extension(ConnectInfo::<SocketAddr>(peer)));
-                tokio::spawn(connection(stream, acceptor.clone(), router, connections.watcher()));
+                // Handlers and the border learn from here who the client is. Around the router, not on its routes: those
+                // would be copied for each connection.
+                let service = Extension(ConnectInfo(peer)).layer(router.clone());
+                tokio::spawn(connection(stream, acceptor.clone(), service, connections.watcher()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -63,13 +66,16 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Router, watcher: Watcher) {
+/// The router for one peer.
+type Service = AddExtension<Router, ConnectInfo<SocketAddr>>;
+
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, service: Service, watcher: Watcher) {
     // Small answers leave at once; where this fails, they leave later.
     let _ = stream.set_nodelay(true);
     match acceptor {
-        None => exchange(stream, router, watcher).await,
+        None => exchange(stream, service, watcher).await,
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => exchange(stream, router, watcher).await,
+            Ok(Ok(stream)) => exchange(stream, service, watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake was not finished in time"),
         },
@@ -78,7 +84,7 @@ async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, router: Ro
 
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    router: Router,
+    service: Service,
     watcher: Watcher,
 ) {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -97,7 +103,7 @@ async fn exchange(
         .max_local_error_reset_streams(None::<usize>)
         .max_header_list_size(MOST_HEADER_BYTES as u32);
     let served =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).into_owned();
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
     if let Err(error) = watcher.watch(served).await {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -179,12 +179,14 @@ pub const SERVICES: &[Breakage] = &[
         "cp -p /etc/caddy/Caddyfile /root/kept.caddy && sed -i -e 's/ 308$/ 302/' \
          -e 's/Strict-Transport-Security/X-By-Hand/' -e '/trusted_proxies/d' -e '/client_ip_headers/d' \
          -e 's/require_and_verify/request/' -e 's#root /var/lib/bastide/bans#root /var/lib/bastide/none#' \
+         -e 's/bstinv_/none_/' \
          /etc/caddy/Caddyfile && systemctl reload caddy",
         "mv /root/kept.caddy /etc/caddy/Caddyfile && systemctl reload caddy",
         &[
             ("caddy/redirects-to-https", "edge"),
             ("caddy/headers-and-http-2", "edge"),
             ("caddy/access-log-knows-the-client", "edge"),
+            ("caddy/access-log-keeps-no-secret", "edge"),
             ("cloudflare/refuses-without-certificate", "edge"),
             ("fail2ban/bans-the-client-and-nobody-else", "edge"),
         ],

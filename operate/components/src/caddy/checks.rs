@@ -80,6 +80,13 @@ pub(super) fn checks(context: &Context<'_>) -> Vec<Check> {
             "the address in the access log is the client's, not the CDN's",
             access_log,
         ),
+        about(
+            &subject,
+            place,
+            "caddy/access-log-keeps-no-secret",
+            "codes of a sign-in and secrets of invitations do not stay in the access log",
+            no_secret_logged,
+        ),
         about(&subject, place, "caddy/version", "Caddy is at least the oldest fit version", recent),
     ];
     if !subject.cdn {
@@ -207,6 +214,22 @@ async fn access_log(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence
     judge_client(&field.platform, &client_addresses(&field, &Vantage::Internet).await?, &logged)
 }
 
+async fn no_secret_logged(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
+    let nonce = nonce();
+    let secret = format!("kept{}", nonce.replace('-', ""));
+    let url = format!("{}/livez?{nonce}&code={secret}&link=/invitations/bstinv_{secret}", subject.url);
+    let request = at_front(&field, &url, HttpVersion::H1).header("referer", &url);
+    field.http(&Vantage::Internet, request).await??;
+    judge_secrecy(&logged(&field, &subject.host, ACCESS_LOG, &nonce).await?, &secret)
+}
+
+fn judge_secrecy(line: &str, secret: &str) -> Result<Evidence, Failure> {
+    if line.contains(secret) {
+        return refuted(format!("a secret stands in the access log: {line}"));
+    }
+    Ok("a code and an invitation's secret, in a URL and as its referrer, are logged as ***".to_owned())
+}
+
 /// Public addresses of a client; none for one whose router alone has one.
 pub(crate) async fn client_addresses(field: &Field, client: &Vantage) -> Result<Vec<IpAddr>, Failure> {
     let found = field.interface_addresses(client, bastide_verify::probe::Addresses {}).await?;
@@ -251,6 +274,12 @@ mod tests {
         for wrong in [cdn.as_str(), "192.0.2.1", ""] {
             assert!(judge_client(&fixture.platform, &[client], wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_secret_in_the_access_log_is_noticed() {
+        assert!(judge_secrecy("/livez?n&code=***", "kept1").is_ok());
+        assert!(judge_secrecy("/livez?n&code=***&link=/invitations/bstinv_kept1", "kept1").is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::{Agent, WRITE, columns};
 use crate::codes::QUOTA_REACHED;
 use crate::quota::Quota;
 use crate::state::App;
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 const QUOTA: Quota =
     Quota { what: "agents", most: 200, count: "SELECT count(*) FROM agents WHERE organization_id = $1" };

@@ -18,14 +18,14 @@ use uuid::Uuid;
 
 use super::{WRITE, update};
 use crate::state::App;
-use crate::tokens;
+use crate::{invitations, tokens};
 
 const DELETE: &str = "DELETE FROM agents WHERE organization_id = $1 AND id = $2";
 
 /// Deletes an agent
 ///
-/// Its tokens end with it, and all that were minted by them: here at once, and everywhere within a second. It cannot be
-/// restored.
+/// Its tokens end with it, and all that were minted by them: here at once, and everywhere within a second. What it invited
+/// to and nobody accepted yet is revoked. It cannot be restored.
 #[utoipa::path(
     delete, path = "/api/v1/agents/{id}", tag = "agents", operation_id = "deleteAgent",
     params(("id" = Uuid, Path, description = "The agent's id.")),
@@ -64,6 +64,7 @@ pub async fn apply(
     let agent = update::lock(unit, actor, id).await?;
     etag::check(Some(condition), &agent.etag())?;
     let ended = token_store::revoke_of_agent(unit, organization, id).await?;
+    invitations::delete::revoke_above(unit, id, None);
     unit.transaction.later(DELETE, vec![Box::new(organization), Box::new(id)]);
     unit.audit(Event::new("agent.delete", "agent").of(id).changed("name", agent.name, ()).changed(
         "tokens",

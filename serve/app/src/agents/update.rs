@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{Agent, WRITE, columns};
 use crate::state::App;
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 const LOCK: &str =
     concat!("SELECT ", columns!(), " FROM agents WHERE organization_id = $1 AND id = $2 FOR UPDATE");

@@ -222,13 +222,17 @@ async fn what_somebody_may_not_give_any_more_their_links_do_not_give() {
     assert_eq!(second.patch(&path, "*", &json!({"role": "admin"})).await.status, 200);
     assert_eq!(said(&accept(&third, &as_owner).await), (410, "invitation-revoked".to_owned()));
     assert_eq!(accept(&third, &as_admin).await.status, 201);
-    // Who leaves leaves nothing open behind.
+    // Who leaves leaves nothing open behind, and no agent that is deleted does.
     let open = secret(&second, &stage, "viewer").await;
     assert_eq!(second.delete(&path, "*").await.status, 204);
-    assert_eq!(
-        said(&accept(&stage.somebody("mal").await, &open).await),
-        (410, "invitation-revoked".to_owned())
-    );
+    let agent = stage.agent(ALL_SCOPES);
+    let of_agent = secret(&agent, &stage, "viewer").await;
+    let id = agent.get("/api/v1/me").await.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(owner.delete(&format!("/api/v1/agents/{id}"), "*").await.status, 204);
+    let mal = stage.somebody("mal").await;
+    for link in [open, of_agent] {
+        assert_eq!(said(&accept(&mal, &link).await), (410, "invitation-revoked".to_owned()));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

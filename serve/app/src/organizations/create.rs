@@ -20,11 +20,13 @@ use super::{Organization, columns, enter};
 use crate::members;
 use crate::role::Role;
 use crate::state::App;
-use crate::text::Line;
+use foundation::text::Line;
 
-/// A person owns about so many at most, those included that can still be restored.
+/// A person who owns so many makes no more; those are included that can still be restored.
 const MOST_OWNED: i64 = 20;
 
+/// Waits for whatever else the same person makes, until that is made: two at once cannot both be the last one.
+const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtextextended('owner ' || $1::uuid::text, 0))";
 const OWNED: &str = "SELECT count(*) FROM organizations_of($1) WHERE role = 'owner'";
 const INSERT: &str = concat!(
     "INSERT INTO organizations (id, name, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING ",
@@ -85,6 +87,7 @@ fn made(response: &Response) -> Option<Uuid> {
 /// A problem `quota-reached`, or one of the database.
 pub async fn insert(unit: &mut Unit, person: &Person, new: NewOrganization) -> Result<Organization, Problem> {
     let id = unit.origin().organization.ok_or_else(|| Problem::new(&codes::INTERNAL))?;
+    unit.transaction.query(ALONE, &[&person.id]).await?;
     let owned = unit.transaction.query(OWNED, &[&person.id]).await?;
     if owned.first().is_some_and(|row| row.get::<_, i64>(0) >= MOST_OWNED) {
         return Err(Problem::new(&crate::codes::QUOTA_REACHED)

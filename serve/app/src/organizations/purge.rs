@@ -1,5 +1,5 @@
 //! Removes for good what was deleted longer ago than it can be restored: organizations with all that belongs to them,
-//! projects and tasks, and people who belong to no organization.
+//! projects and tasks, people who belong to no organization, and tokens that ended.
 //!
 //! The serving role can delete none of this. Functions of the database do it with their owner's rights, judge by its
 //! clock what is over, and leave an audit event for each thing.
@@ -19,10 +19,11 @@ const AT: Duration = Duration::from_secs(3 * 3600);
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// What each removes, and how.
-const STEPS: [(&str, &str); 3] = [
+const STEPS: [(&str, &str); 4] = [
     ("organizations", "SELECT purge_organizations($1, $2)"),
     ("projects and tasks", "SELECT purge_projects_and_tasks($1, $2)"),
     ("people", "SELECT purge_people($1, $2)"),
+    ("tokens", "SELECT purge_tokens($1, $2)"),
 ];
 
 /// Removes what is over.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{Organization, WRITE, columns, current, lock};
 use crate::state::App;
-use crate::text::Line;
+use foundation::text::Line;
 
 const UPDATE: &str = concat!(
     "UPDATE organizations SET name = $2, version = version + 1, updated_at = $3 WHERE id = $1 RETURNING ",

@@ -25,8 +25,8 @@ use crate::agents::list::{self, Filter};
 use crate::agents::update::{self, AgentChange};
 use crate::agents::{Agent, WRITE, delete, show as one};
 use crate::state::App;
-use crate::text::{Line, Prose};
 use crate::tokens::{self, Token};
+use foundation::text::{Line, Prose};
 
 #[derive(Template)]
 #[template(path = "agents/list.html")]

@@ -24,7 +24,7 @@ use crate::projects::update::{self, ProjectChange};
 use crate::projects::{Project, WRITE, delete, restore, show as one};
 use crate::state::App;
 use crate::tasks::{self, Task};
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 #[derive(Template)]
 #[template(path = "projects/list.html")]

@@ -19,7 +19,7 @@ use super::{show, words as filters};
 use crate::organizations::update::{self, OrganizationChange};
 use crate::organizations::{Organization, WRITE, delete as away, export, show as one};
 use crate::state::App;
-use crate::text::Line;
+use foundation::text::Line;
 
 #[derive(Template)]
 #[template(path = "organizations/settings.html")]

@@ -25,7 +25,7 @@ use crate::tasks::create::{self, NewTask};
 use crate::tasks::list::{self, Filter};
 use crate::tasks::update::{self, TaskChange};
 use crate::tasks::{State, Task, WRITE, delete, restore, show as one};
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 /// Every state, with what people read.
 pub const STATES: [(&str, &str); 3] = [("open", "Open"), ("started", "Started"), ("done", "Done")];

@@ -27,10 +27,10 @@ use crate::overlap::Overlap;
 use crate::projects::{self, Project};
 use crate::role::{KnownScope, all_scopes};
 use crate::state::App;
-use crate::text::Line;
 use crate::tokens::mint::{self, NewToken};
 use crate::tokens::network::Network;
 use crate::tokens::{Token, WRITE, revoke as end, rotate as replace, show as one};
+use foundation::text::Line;
 
 /// A token lasts so long unless something else is said.
 const DAYS: i64 = 90;

@@ -25,7 +25,6 @@ use crate::deliveries::{self, Delivery, DeliveryState};
 use crate::events::{EventType, TYPES};
 use crate::overlap::Overlap;
 use crate::state::App;
-use crate::text::Prose;
 use crate::webhooks::create::{self, NewWebhook};
 use crate::webhooks::destination::Destination;
 use crate::webhooks::list::{self, Filter};
@@ -33,6 +32,7 @@ use crate::webhooks::update::{self, WebhookChange};
 use crate::webhooks::{
     DisabledReason, WRITE, Webhook, delete as away, rotate_secret as replace, show as one, test as try_it,
 };
+use foundation::text::Prose;
 
 #[derive(Template)]
 #[template(path = "webhooks/list.html")]

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::{Project, WRITE, columns};
 use crate::events;
 use crate::state::App;
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 const INSERT: &str = concat!(
     "INSERT INTO projects (id, organization_id, name, description, created_at, created_by, updated_at) \

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Project, WRITE, columns};
 use crate::events;
 use crate::state::App;
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 const LOCK: &str =
     concat!("SELECT ", columns!(), " FROM projects WHERE organization_id = $1 AND id = $2 FOR UPDATE");

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{State, Task, WRITE, columns};
 use crate::events;
 use crate::state::App;
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 /// Only into a project that there is: of another organization's there is none.
 const INSERT: &str = concat!(

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{State, Task, WRITE, columns, project_is_there};
 use crate::events;
 use crate::state::App;
-use crate::text::{Line, Prose};
+use foundation::text::{Line, Prose};
 
 const LOCK: &str = concat!(
     "SELECT ",

@@ -33,7 +33,7 @@ pub struct Filter {
 
 /// Lists tokens
 ///
-/// Also those that have expired or were revoked. The oldest come first.
+/// Also those that have expired or were revoked, until 30 days after that. The oldest come first.
 #[utoipa::path(
     get, path = "/api/v1/tokens", tag = "tokens", operation_id = "listTokens", params(Filter),
     responses((status = OK, description = "A page of tokens, without their secrets.", body = Page<Token>)),

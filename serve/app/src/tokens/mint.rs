@@ -24,7 +24,7 @@ use crate::codes::QUOTA_REACHED;
 use crate::quota::Quota;
 use crate::role::KnownScope;
 use crate::state::App;
-use crate::text::Line;
+use foundation::text::Line;
 
 const QUOTA: Quota = Quota {
     what: "tokens that are good for something",

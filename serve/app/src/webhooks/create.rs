@@ -21,7 +21,7 @@ use crate::codes::QUOTA_REACHED;
 use crate::events::EventType;
 use crate::quota::Quota;
 use crate::state::App;
-use crate::text::Prose;
+use foundation::text::Prose;
 
 /// Each event is delivered to as many.
 const QUOTA: Quota = Quota {

@@ -21,7 +21,7 @@ use super::destination::{Destination, without_query};
 use super::{WRITE, Webhook, columns};
 use crate::events::EventType;
 use crate::state::App;
-use crate::text::Prose;
+use foundation::text::Prose;
 
 const LOCK: &str = concat!(
     "SELECT ",

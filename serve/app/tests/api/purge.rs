@@ -197,3 +197,40 @@ async fn projects_tasks_and_people_go_after_the_window() {
         "member, newcomer"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn ended_tokens_go_after_the_window_and_those_that_minted_others_last() {
+    let stage = Stage::new().await;
+    let agent = stage.agent(ALL_SCOPES);
+    let id = agent.get("/api/v1/me").await.json()["id"].as_str().unwrap().to_owned();
+    let mut ids = std::collections::BTreeMap::new();
+    for name in ["good", "expired", "long expired", "long revoked", "parent", "child"] {
+        let wanted = json!({"name": name, "scopes": ["tasks:read"]});
+        let minted = agent.post(&format!("/api/v1/agents/{id}/tokens"), &wanted).await;
+        assert_eq!(minted.status, 201, "{}", minted.text);
+        ids.insert(name, minted.json()["id"].as_str().unwrap().to_owned());
+    }
+    stage.servers.sql(
+        &format!(
+            "UPDATE tokens SET parent_id = NULL; \
+             UPDATE tokens SET parent_id = '{}' WHERE name = 'child'; \
+             UPDATE tokens SET expires_at = now() - interval '29 days' WHERE name IN ('expired', 'child'); \
+             UPDATE tokens SET expires_at = now() - interval '31 days' WHERE name IN ('long expired', 'parent'); \
+             UPDATE tokens SET revoked_at = now() - interval '31 days' WHERE name = 'long revoked'",
+            ids["parent"]
+        ),
+        "app",
+    );
+    let names = "SELECT string_agg(name, ', ' ORDER BY name) FROM tokens WHERE name <> 'token'";
+    let before = as_app(&stage, &format!("DELETE FROM tokens WHERE id = '{}'", ids["long expired"]));
+    assert_eq!(before.unwrap(), "", "no policy lets the serving role do it outside its organization");
+    run_job(&stage).await;
+    assert_eq!(stage.servers.sql(names, "app"), "child, expired, good, parent");
+    stage
+        .servers
+        .sql("UPDATE tokens SET expires_at = now() - interval '31 days' WHERE name = 'child'", "app");
+    run_job(&stage).await;
+    assert_eq!(stage.servers.sql(names, "app"), "expired, good");
+    assert_eq!(stage.count("audit_events WHERE action = 'token.purge'"), "4");
+}

@@ -37,6 +37,8 @@ const WAITS: [Duration; 9] = [
 /// An endpoint that has taken nothing for so long is disabled with the next delivery that is given up.
 const GIVE_UP_AFTER: time::Duration = time::Duration::days(5);
 const GONE: u16 = 410;
+/// What the log of a delivery says where this server could not do its part.
+const UNPREPARED: &str = "this server could not prepare it";
 
 const LOAD: &str = "\
     SELECT endpoint.id, endpoint.url, endpoint.disabled_at IS NOT NULL, message.id, message.payload \
@@ -104,8 +106,15 @@ impl Handler for Deliver {
             job.organization_id.ok_or_else(|| Failure::Never("a delivery has an organization".to_owned()))?;
         // An endpoint that was deleted or disabled in the meantime wants nothing, and what is delivered again is left to
         // the job that does so.
-        let Some(parcel) = self.load(organization, job.payload.delivery, job.id).await? else {
-            return Ok(());
+        let parcel = match self.load(organization, job.payload.delivery, job.id).await {
+            Ok(Some(parcel)) => parcel,
+            Ok(None) => return Ok(()),
+            Err(failure) => {
+                if job.is_last() {
+                    self.give_up(organization, job.payload.delivery).await?;
+                }
+                return Err(failure);
+            }
         };
         let started = tokio::time::Instant::now();
         let sent = self.send(&parcel).await;
@@ -141,6 +150,26 @@ impl Deliver {
         let secrets = endpoint::secrets(&transaction, &self.keys, endpoint).await?;
         transaction.commit().await?;
         Ok(Some(Parcel { endpoint, url: row.get(1), message: row.get(3), payload: row.get(4), secrets }))
+    }
+
+    /// What could not even be prepared is not tried any more: its log says so. The job is dead, for the operator to see.
+    async fn give_up(&self, organization: Uuid, delivery: Uuid) -> Result<(), Failure> {
+        let id = new_id(&*self.clock, &*self.randomness);
+        let mut connection = self.database.connection().await?;
+        let transaction = connection.transaction().await?;
+        enter(&transaction, organization).await?;
+        let nothing = (None::<i32>, None::<&str>);
+        let statement = transaction.prepare_cached(ATTEMPT).await?;
+        transaction
+            .execute(
+                &statement,
+                &[&id, &organization, &delivery, &nothing.0, &0_i64, &Some(UNPREPARED), &nothing.1],
+            )
+            .await?;
+        let statement = transaction.prepare_cached(STATE).await?;
+        transaction.execute(&statement, &[&delivery, &"failed"]).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     async fn send(&self, parcel: &Parcel) -> Result<Answer, SendError> {

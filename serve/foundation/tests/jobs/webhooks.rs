@@ -56,6 +56,30 @@ async fn receiver(statuses: Vec<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
     (port, requests)
 }
 
+/// Dispatches and delivers, to this machine as well, with secrets that these keys open.
+fn handlers(platform: &Platform, keys: &Arc<KeyRing>) -> Registry {
+    let limits = Limits {
+        allowed: Allowed::also(vec!["127.0.0.1/32".parse().unwrap()]),
+        plain: true,
+        ..Limits::default()
+    };
+    let deliver = Deliver {
+        database: platform.database().clone(),
+        queue: Queue::new(platform.valkey()),
+        client: Client::new(Arc::new(NoNames), &[], limits).unwrap(),
+        keys: Arc::clone(keys),
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+    };
+    let dispatch = Dispatch {
+        database: platform.database().clone(),
+        queue: Queue::new(platform.valkey()),
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+    };
+    Registry::default().with(deliver).with(dispatch)
+}
+
 fn header(request: &str, name: &str) -> String {
     let line = request.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
     line.unwrap_or_else(|| panic!("no {name} in {request}")).to_owned()
@@ -67,26 +91,7 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
     let platform = Platform::start().await;
     let (port, requests) = receiver(vec![500, 200, 200, 410]).await;
     let keys = Arc::new(KeyRing::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap());
-    let limits = Limits {
-        allowed: Allowed::also(vec!["127.0.0.1/32".parse().unwrap()]),
-        plain: true,
-        ..Limits::default()
-    };
-    let deliver = Deliver {
-        database: platform.database().clone(),
-        queue: Queue::new(platform.valkey()),
-        client: Client::new(Arc::new(NoNames), &[], limits).unwrap(),
-        keys: Arc::clone(&keys),
-        clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness),
-    };
-    let dispatch = Dispatch {
-        database: platform.database().clone(),
-        queue: Queue::new(platform.valkey()),
-        clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness),
-    };
-    let worker = platform.work(Registry::default().with(deliver).with(dispatch));
+    let worker = platform.work(handlers(&platform, &keys));
 
     let (mine, other) = (platform.id(), platform.id());
     let mut secrets = Vec::new();
@@ -175,6 +180,36 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
     sweeper(0).sweep().await.unwrap();
     assert_eq!(platform.sql("SELECT id FROM webhook_deliveries"), delivery.to_string());
     assert_eq!(platform.sql("SELECT count(*) FROM webhook_messages"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_delivery_whose_secret_cannot_be_opened_ends_as_failed_and_its_job_is_the_operator_s() {
+    let platform = Platform::start().await;
+    let (port, requests) = receiver(Vec::new()).await;
+    let then = KeyRing::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    let now = KeyRing::parse("k2:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    let worker = platform.work(handlers(&platform, &Arc::new(now)));
+    let mine = platform.id();
+    let new = NewEndpoint {
+        organization_id: mine,
+        url: format!("http://127.0.0.1:{port}/"),
+        description: String::new(),
+        events: Vec::new(),
+        created_by: mine,
+    };
+    platform.write(mine, async |unit| endpoint::create(unit, &then, &new).await).await;
+    let event = Event { kind: "task.made".to_owned(), timestamp: SystemClock.now(), data: json!({}) };
+    platform.enqueue(&event.job(mine, &SystemClock, &SystemRandomness).unwrap()).await.unwrap();
+    let job = |what: &str| platform.sql(&format!("SELECT {what} FROM jobs WHERE kind = 'webhook.deliver'"));
+    eventually("the first attempt", || job("last_error IS NOT NULL") == "t").await;
+    assert_eq!(platform.sql("SELECT state FROM webhook_deliveries"), "pending", "the key may come back");
+    platform.sql("UPDATE jobs SET max_attempts = 2 WHERE kind = 'webhook.deliver'");
+    eventually("the last attempt", || job("dead_at IS NOT NULL") == "t").await;
+    assert_eq!(platform.sql("SELECT state FROM webhook_deliveries"), "failed");
+    assert_eq!(platform.sql("SELECT error FROM webhook_attempts"), "this server could not prepare it");
+    assert!(requests.lock().unwrap().is_empty());
+    worker.stop().await;
 }
 
 async fn enter(client: &impl deadpool_postgres::GenericClient, organization: Uuid) {

@@ -1,3 +1,0 @@
-//! Texts as people may send them.
-
-pub use foundation::text::{Line, Prose};
