@@ -11,6 +11,7 @@
 mod backoff;
 mod dead;
 mod feeder;
+mod finishing;
 mod handler;
 mod metrics;
 mod queue;

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("the_api_is_described_and_its_problems_are_explained", described),
     ("a_project_and_its_tasks_are_made_read_changed_and_deleted", resources_live),
     ("a_write_that_is_sent_again_happens_once_and_is_answered_in_the_same_bytes", replayed),
+    ("of_64_requests_at_once_with_one_key_one_happens", replayed_at_once),
     ("nobody_gets_further_than_token_scope_and_organization_allow", confined),
     ("a_request_is_found_by_its_id_in_log_and_audit_with_the_clients_address", traced),
     ("the_serving_role_sees_one_organization_and_changes_no_audit_event", role_is_bound),
@@ -105,6 +106,22 @@ fn replayed() {
     let id = first.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(sql(&format!("SELECT count(*) FROM projects WHERE name = 'Once' AND id = '{id}'")), "1");
     assert_eq!(sql("SELECT count(*) FROM projects WHERE name IN ('Once', 'Twice')"), "1");
+}
+
+fn replayed_at_once() {
+    let key = format!("\"{}\"", uuid());
+    let body = json!({"name": "Contested"});
+    let send = || agent().send("POST", "/api/v1/projects", &[("idempotency-key", &key)], Some(&body));
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let sent: Vec<_> = (0..64).map(|_| scope.spawn(send)).collect();
+        sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+    });
+    let made: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
+    assert!(!made.is_empty() && made.iter().all(|answer| answer.body == made[0].body), "{made:?}");
+    for waiting in answers.iter().filter(|answer| answer.status != 201) {
+        problem(waiting, 409, "idempotency-key-in-use");
+    }
+    assert_eq!(sql("SELECT count(*) FROM projects WHERE name = 'Contested'"), "1");
 }
 
 fn confined() {

@@ -13,7 +13,7 @@ const CAPACITY: i64 = 1000;
 /// So many of a kind by one statement.
 const BATCH: i64 = 200;
 /// After it was told of a job it waits this long for others: many writes at once then cost one round.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(25);
 
 /// Feeds until dropped: when told, when the process was told by another, and every so often.
 pub(super) async fn feed(shared: &Shared) {

@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use uuid::Uuid;
 
 use super::handler::Entry;
-use super::store::{self, Claimed, Outcome, StoreError};
+use super::store::{self, Claimed, Failed, StoreError};
 use super::worker::Shared;
 use super::{Failure, Job};
 use crate::clock::new_id;
@@ -145,7 +145,10 @@ async fn renew(shared: &Shared, held: &Held) {
         if leases.is_empty() {
             continue;
         }
-        match store::renew(&shared.database, &leases, shared.settings.lease).await {
+        let alone = shared.finishing.alone().await;
+        let renewed = store::renew(&shared.database, &leases, shared.settings.lease).await;
+        drop(alone);
+        match renewed {
             Ok(kept) => {
                 let mut jobs = held.lock();
                 for (id, lease) in leases.iter().filter(|(id, _)| !kept.contains(id)) {
@@ -188,16 +191,16 @@ impl Attempt {
         let outcome = request::within(context, self.outcome(job)).await;
         let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (result, reason) = match &outcome {
-            Outcome::Finished => ("finished", None),
-            Outcome::Retried(_, reason) => ("retried", Some(reason.as_str())),
-            Outcome::Buried(reason) => ("dead", reason.as_deref()),
+            Ok(()) => ("finished", None),
+            Err(Failed::Retried(_, reason)) => ("retried", Some(reason.as_str())),
+            Err(Failed::Buried(reason)) => ("dead", reason.as_deref()),
         };
         tracing::info!(action = "job", kind = self.kind, job = %id, attempt, request_id, result, reason, milliseconds);
         self.shared.metrics.ran(self.kind);
-        if !matches!(outcome, Outcome::Finished) {
+        if outcome.is_err() {
             self.shared.metrics.failed(self.kind);
         }
-        if matches!(outcome, Outcome::Buried(_)) {
+        if matches!(outcome, Err(Failed::Buried(_))) {
             self.shared.metrics.buried(self.kind);
         }
         self.record(id, &outcome).await;
@@ -210,12 +213,12 @@ impl Attempt {
         self.freed.notify_one();
     }
 
-    async fn outcome(&self, job: Claimed) -> Outcome {
+    async fn outcome(&self, job: Claimed) -> Result<(), Failed> {
         if job.attempts > job.max_attempts {
             // Each attempt ended with its worker, and took what else ran there with it.
-            return Outcome::Buried(Some(
+            return Err(Failed::Buried(Some(
                 "no attempt came to an end: the worker died or lost its lease".to_owned(),
-            ));
+            )));
         }
         let policy = self.entry.policy;
         let job = Job {
@@ -230,29 +233,35 @@ impl Attempt {
         let (attempt, last) = (job.attempt, job.is_last());
         let running = AssertUnwindSafe((self.entry.run)(job)).catch_unwind();
         let failure = match tokio::time::timeout(policy.limit, running).await {
-            Ok(Ok(Ok(()))) => return Outcome::Finished,
+            Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(failure))) => failure,
             Ok(Err(_)) => Failure::Again("the handler panicked".to_owned()),
             Err(_) => Failure::Again(format!("no end within {} s", policy.limit.as_secs_f64())),
         };
         let reason = short(failure.reason());
-        match failure {
-            Failure::Never(_) => Outcome::Buried(Some(reason)),
-            _ if last => Outcome::Buried(Some(reason)),
-            Failure::After(wait, _) => Outcome::Retried(wait, reason),
+        Err(match failure {
+            Failure::Never(_) => Failed::Buried(Some(reason)),
+            _ if last => Failed::Buried(Some(reason)),
+            Failure::After(wait, _) => Failed::Retried(wait, reason),
             Failure::Again(_) => {
-                Outcome::Retried(policy.backoff.wait(attempt, &*self.shared.randomness), reason)
+                Failed::Retried(policy.backoff.wait(attempt, &*self.shared.randomness), reason)
             }
-        }
+        })
     }
 
     /// Records the outcome, for as long as the lease lasts: what is not recorded runs again.
-    async fn record(&self, id: Uuid, outcome: &Outcome) {
+    async fn record(&self, id: Uuid, outcome: &Result<(), Failed>) {
+        let (database, lease) = (&self.shared.database, self.lease);
         let until = tokio::time::Instant::now() + self.shared.settings.lease;
         loop {
-            match store::record(&self.shared.database, id, self.lease, outcome).await {
-                Ok(true) => return,
-                Ok(false) => {
+            let recorded = match outcome {
+                Ok(()) => self.shared.finishing.record(database, id, lease).await,
+                Err(failed) => store::record(database, id, lease, failed).await.map(Some),
+            };
+            match recorded {
+                Ok(Some(true)) => return,
+                Ok(None) => {}
+                Ok(Some(false)) => {
                     tracing::warn!(job = %id, "a job's lease was lost before its outcome was recorded; it may run twice");
                     return;
                 }

@@ -33,7 +33,8 @@ const RENEW: &str = "\
 
 const FINISH: &str = "\
     UPDATE jobs SET finished_at = now(), feed_at = NULL, lease = NULL, lease_until = NULL \
-    WHERE id = $1 AND lease = $2";
+    FROM unnest($1::uuid[], $2::uuid[]) AS held (id, lease) \
+    WHERE jobs.id = held.id AND jobs.lease = held.lease RETURNING jobs.id";
 
 const RETRY: &str = "\
     UPDATE jobs SET run_at = now() + make_interval(secs => $3), feed_at = now() + make_interval(secs => $3), \
@@ -84,10 +85,9 @@ pub(super) struct Claimed {
     pub(super) traceparent: Option<String>,
 }
 
-/// What becomes of a job after an attempt.
+/// What becomes of a job after an attempt that failed.
 #[derive(Debug, Clone)]
-pub(super) enum Outcome {
-    Finished,
+pub(super) enum Failed {
     Retried(Duration, String),
     Buried(Option<String>),
 }
@@ -134,6 +134,18 @@ pub(super) async fn claim(
         .await
 }
 
+/// Records jobs as finished, and returns those whose leases were still ours.
+pub(super) async fn finish(database: &Database, held: &[(Uuid, Uuid)]) -> Result<Vec<Uuid>, DatabaseError> {
+    let (ids, leases): (Vec<Uuid>, Vec<Uuid>) = held.iter().copied().unzip();
+    database
+        .ask(async |client| {
+            let statement = client.prepare_cached(FINISH).await?;
+            let rows = client.query(&statement, &[&ids, &leases]).await?;
+            Ok(rows.iter().map(|row| row.get(0)).collect())
+        })
+        .await
+}
+
 /// Renews leases and returns the jobs that are still ours.
 pub(super) async fn renew(
     database: &Database,
@@ -151,25 +163,21 @@ pub(super) async fn renew(
         .await
 }
 
-/// Records the outcome; false when the lease was lost and somebody else decides.
+/// Records a failure; false when the lease was lost and somebody else decides.
 pub(super) async fn record(
     database: &Database,
     id: Uuid,
     lease: Uuid,
-    outcome: &Outcome,
+    failed: &Failed,
 ) -> Result<bool, DatabaseError> {
     database
         .ask(async |client| {
-            let changed = match outcome {
-                Outcome::Finished => {
-                    let statement = client.prepare_cached(FINISH).await?;
-                    client.execute(&statement, &[&id, &lease]).await?
-                }
-                Outcome::Retried(wait, reason) => {
+            let changed = match failed {
+                Failed::Retried(wait, reason) => {
                     let statement = client.prepare_cached(RETRY).await?;
                     client.execute(&statement, &[&id, &lease, &wait.as_secs_f64(), reason]).await?
                 }
-                Outcome::Buried(reason) => {
+                Failed::Buried(reason) => {
                     let statement = client.prepare_cached(BURY).await?;
                     client.execute(&statement, &[&id, &lease, reason]).await?
                 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::finishing::Finishing;
 use super::{Metrics, Queue, Registry, Schedule, feeder, runner, schedule, store};
 use crate::clock::{Clock, Randomness};
 use crate::database::Database;
@@ -49,6 +50,7 @@ pub(super) struct Shared {
     pub(super) schedules: Vec<Schedule>,
     pub(super) settings: Settings,
     pub(super) metrics: Metrics,
+    pub(super) finishing: Finishing,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) randomness: Arc<dyn Randomness>,
 }
@@ -85,6 +87,7 @@ impl Worker {
             schedules: Vec::new(),
             settings: Settings::default(),
             metrics: Metrics::default(),
+            finishing: Finishing::default(),
             clock,
             randomness,
         };

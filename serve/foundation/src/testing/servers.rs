@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
@@ -51,13 +52,10 @@ impl Servers {
         let ports = free_ports();
         let mut servers = Self { root, directory, postgres_bin, ports, running: [const { None }; 4] };
         servers.write_files();
-        servers.create_cluster();
+        servers.copy_cluster();
         for server in ALL {
             servers.start_one(server);
         }
-        servers.sql("CREATE ROLE owner LOGIN PASSWORD 'correct-horse-battery-staple'", "postgres");
-        servers.sql("CREATE ROLE app LOGIN PASSWORD 'correct-horse-battery-staple'", "postgres");
-        servers.sql("CREATE DATABASE app OWNER owner", "postgres");
         servers
     }
 
@@ -134,13 +132,37 @@ impl Servers {
         )
     }
 
-    fn create_cluster(&self) {
-        let output = self
+    /// A cluster of its own for this test: a copy of the one that the first test of the process made.
+    fn copy_cluster(&mut self) {
+        static FIRST: OnceLock<TempDir> = OnceLock::new();
+        let first = FIRST.get_or_init(|| {
+            self.create_cluster();
+            let kept = tempfile::Builder::new().prefix("app-test-cluster-").tempdir_in(self.root.join("tmp"));
+            let kept = kept.unwrap();
+            std::fs::rename(self.path("data"), kept.path().join("data")).unwrap();
+            kept
+        });
+        let mut copy = Command::new("cp");
+        let copied = copy.arg("--archive").arg(first.path().join("data")).arg(self.path("data")).status();
+        assert!(copied.unwrap().success(), "copying the cluster");
+    }
+
+    fn create_cluster(&mut self) {
+        let initialized = self
             .command(&format!("{}/initdb", self.postgres_bin))
             .args(["--auth=trust", "--no-sync", "-D", &self.inside("data")])
             .output()
             .unwrap();
-        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(initialized.status.success(), "initdb: {}", String::from_utf8_lossy(&initialized.stderr));
+        self.start_one(Server::Postgres);
+        for statement in [
+            &format!("CREATE ROLE owner LOGIN PASSWORD '{PASSWORD}'"),
+            &format!("CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'"),
+            "CREATE DATABASE app OWNER owner",
+        ] {
+            self.sql(statement, "postgres");
+        }
+        self.stop_one(Server::Postgres);
     }
 
     /// Starts one server and waits until it accepts connections.
@@ -256,6 +278,10 @@ impl Servers {
 
 impl Drop for Servers {
     fn drop(&mut self) {
+        // Nobody wants the data any more.
+        if let Some(postgres) = &self.running[Server::Postgres as usize] {
+            send(postgres, Signal::QUIT);
+        }
         for server in ALL {
             self.stop_one(server);
         }

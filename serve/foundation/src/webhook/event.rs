@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::deliver::ATTEMPTS;
 use crate::clock::{Clock, Randomness, new_id};
 use crate::database::Database;
-use crate::jobs::{Failure, Handler, Job, Queue};
+use crate::jobs::{Failure, Handler, Job, Policy, Queue};
 use crate::outbox::NewJob;
 use crate::write::transaction::Transaction;
 
@@ -103,6 +103,11 @@ pub struct Dispatch {
 impl Handler for Dispatch {
     const KIND: &'static str = "webhook.dispatch";
     type Payload = Event;
+
+    fn policy(&self) -> Policy {
+        // There is one for each write, and each is a moment's work.
+        Policy { concurrency: 16, ..Policy::default() }
+    }
 
     async fn run(&self, job: Job<Event>) -> Result<(), Failure> {
         let organization =
