@@ -75,4 +75,5 @@ REVOKE ALL ON FUNCTION organization_is_active(uuid), authenticate_token(bytea), 
 GRANT SELECT, INSERT, DELETE ON tokens TO :serving_role;
 GRANT SELECT, INSERT ON token_places TO :serving_role;
 GRANT UPDATE (expires_at, revoked_at, successor_id) ON tokens TO :serving_role;
+GRANT EXECUTE ON FUNCTION organization_is_active(uuid) TO :serving_role;
 GRANT EXECUTE ON FUNCTION authenticate_token(bytea), note_tokens_used(uuid[], timestamptz) TO :serving_role;

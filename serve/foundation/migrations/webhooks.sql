@@ -88,7 +88,8 @@ CREATE FUNCTION webhook_sweep(before timestamptz, most integer) RETURNS bigint
     LANGUAGE sql STRICT SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
     WITH deliveries AS (
         DELETE FROM webhook_deliveries WHERE id IN (
-            SELECT id FROM webhook_deliveries WHERE created_at < before AND state <> 'pending'
+            SELECT id FROM webhook_deliveries WHERE created_at < before AND (state <> 'pending'
+                OR NOT EXISTS (SELECT FROM jobs WHERE jobs.id = job_id AND feed_at IS NOT NULL))
             ORDER BY created_at LIMIT most)
         RETURNING id),
     messages AS (

@@ -5,6 +5,7 @@
 
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
+use time::Date;
 
 /// What a [`Line`] is, for whoever sends one: no control character, and one character at least that can be seen.
 pub(crate) const LINE: &str =
@@ -21,6 +22,35 @@ pub struct Line<const MOST: usize>(String);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Prose<const MOST: usize>(String);
+
+/// A day of the years 1 to 9999: what is written `YYYY-MM-DD`, and what databases and calendars agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Day(Date);
+
+impl Day {
+    /// The day.
+    #[must_use]
+    pub fn date(self) -> Date {
+        self.0
+    }
+}
+
+impl From<Date> for Day {
+    fn from(date: Date) -> Self {
+        Self(date)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let date = Date::deserialize(deserializer)?;
+        if (1..=9999).contains(&date.year()) {
+            Ok(Self(date))
+        } else {
+            Err(D::Error::custom("a day is of the years 0001 to 9999"))
+        }
+    }
+}
 
 impl<const MOST: usize> Line<MOST> {
     /// The text.

@@ -54,6 +54,9 @@ pub struct Ask<'a> {
     pub route: &'a str,
     /// The request's body: a key belongs to it.
     pub payload: &'a [u8],
+    /// In which organization the caller works: a key belongs to it, and to the caller's token. Another one could be given
+    /// what it may not see.
+    pub works_in: Option<Uuid>,
     /// The key, where one was sent.
     pub key: Option<&'a Key>,
 }
@@ -132,7 +135,7 @@ impl Writes {
     /// The problem of the key or of the database.
     pub async fn begin(&self, ask: Ask<'_>) -> Result<Begun, Problem> {
         let now = self.clock.now();
-        let mut keyed = ask.key.map(|key| Keyed::new(key, ask.origin.caller(), ask.route, ask.payload));
+        let mut keyed = ask.key.map(|key| Keyed::new(key, &ask));
         let (organization, request_id) = (ask.origin.organization, ask.origin.request_id.as_str());
         let values = keyed.as_ref().map(Keyed::lookup);
         let first = values.as_ref().map(|values| (idempotency::LOOK_UP, values.as_slice()));
@@ -155,7 +158,7 @@ impl Writes {
     /// # Errors
     /// The problem of the database.
     pub async fn begin_without_key(&self, origin: &Origin) -> Result<Box<Unit>, Problem> {
-        match self.begin(Ask { origin, route: "", payload: &[], key: None }).await? {
+        match self.begin(Ask { origin, route: "", payload: &[], works_in: None, key: None }).await? {
             Begun::New(unit) => Ok(unit),
             Begun::Answered(_) => Err(Problem::new(&codes::INTERNAL)),
         }

@@ -51,7 +51,7 @@ impl Stage {
     /// One write with as many events.
     async fn write(&self, organization: Uuid, events: usize) {
         let origin = origin(organization);
-        let ask = Ask { origin: &origin, route: "POST /", payload: b"", key: None };
+        let ask = Ask { origin: &origin, route: "POST /", payload: b"", works_in: None, key: None };
         let Begun::New(mut unit) = self.writes.begin(ask).await.unwrap() else { panic!("there is no key") };
         for number in 0..events {
             unit.audit(Event::new("task.create", "task").of(number).changed("title", (), "=1+1"));
@@ -172,7 +172,7 @@ async fn writers_and_two_sealers_make_one_chain_with_every_event() {
 async fn an_open_transaction_keeps_its_place_before_the_seal() {
     let stage = Stage::new().await;
     let origin = origin(ORGANIZATION);
-    let ask = Ask { origin: &origin, route: "POST /", payload: b"", key: None };
+    let ask = Ask { origin: &origin, route: "POST /", payload: b"", works_in: None, key: None };
     let Begun::New(open) = stage.writes.begin(ask).await.unwrap() else { panic!("there is no key") };
     // It has its number now, and writes its event after others of higher numbers.
     open.transaction.query("SELECT pg_current_xact_id()::text", &[]).await.unwrap();

@@ -71,6 +71,7 @@ impl Stage {
             origin: &self.origin,
             route: "POST /effects",
             payload: payload.as_bytes(),
+            works_in: None,
             key: key.as_ref(),
         };
         let outcome = match self.writes.begin(ask).await {
@@ -97,7 +98,7 @@ impl Stage {
 
     /// Begins a write without a key.
     async fn begin(&self, origin: &Origin) -> Box<Unit> {
-        let ask = Ask { origin, route: "POST /", payload: b"", key: None };
+        let ask = Ask { origin, route: "POST /", payload: b"", works_in: None, key: None };
         match self.writes.begin(ask).await.unwrap() {
             Begun::New(unit) => unit,
             Begun::Answered(response) => panic!("{response:?}"),
@@ -228,7 +229,13 @@ async fn an_answer_with_a_secret_is_given_again_and_kept_in_the_clear_nowhere() 
     let writes =
         Writes::new(stage.database.clone(), Arc::clone(&stage.clock) as _, Arc::new(SystemRandomness), DAY);
     let key = key_of("unsealed");
-    let ask = Ask { origin: &stage.origin, route: "POST /effects", payload: b"secret", key: Some(&key) };
+    let ask = Ask {
+        origin: &stage.origin,
+        route: "POST /effects",
+        payload: b"secret",
+        works_in: None,
+        key: Some(&key),
+    };
     let Begun::New(mut unit) = writes.begin(ask).await.unwrap() else { panic!("the key is new") };
     let outcome = effect(&mut unit, "secret").await;
     assert_eq!(unit.end(outcome).await.unwrap_err().code(), &codes::INTERNAL);

@@ -14,14 +14,17 @@ use foundation::webhook::delivery;
 use foundation::write::{Unit, WriteRequest};
 use uuid::Uuid;
 
-use super::{Delivery, DeliveryState, WRITE};
+use super::{Delivery, WRITE};
 use crate::codes::DELIVERY_PENDING;
 use crate::codes::WEBHOOK_DISABLED;
 use crate::state::App;
 use crate::webhooks;
 
-const LOCK: &str =
-    "SELECT endpoint_id, state FROM webhook_deliveries WHERE organization_id = $1 AND id = $2 FOR UPDATE";
+/// It is being tried for as long as its job is neither finished nor given up, whatever its state says.
+const LOCK: &str = "\
+    SELECT endpoint_id, \
+        state = 'pending' AND EXISTS (SELECT FROM jobs WHERE jobs.id = job_id AND feed_at IS NOT NULL) AS tried \
+    FROM webhook_deliveries WHERE organization_id = $1 AND id = $2 FOR UPDATE";
 
 /// Delivers again
 ///
@@ -53,7 +56,7 @@ pub async fn apply(unit: &mut Unit, actor: &Actor, id: Uuid) -> Result<Delivery,
     let rows = unit.transaction.query(LOCK, &[&organization, &id]).await?;
     let row = rows.first().filter(|row| actor.may_touch(&[row.get("endpoint_id")]));
     let row = row.ok_or_else(|| Problem::new(&codes::NOT_FOUND).detail("There is no such delivery."))?;
-    if DeliveryState::stored(row.get("state")) == DeliveryState::Pending {
+    if row.get("tried") {
         return Err(Problem::new(&DELIVERY_PENDING));
     }
     if !webhooks::update::lock(unit, actor, row.get("endpoint_id")).await?.enabled {

@@ -104,7 +104,8 @@ pub async fn begin(app: &App, actor: &Actor, context: &RequestContext, id: Uuid)
             .detail("The token is restricted to certain resources, and an export is of all."));
     }
     let origin = Origin::of(Some(actor), context);
-    let ask = Ask { origin: &origin, route: "export", payload: b"", key: None };
+    let ask =
+        Ask { origin: &origin, route: "export", payload: b"", works_in: actor.organization(), key: None };
     let Begun::New(mut unit) = app.writes.begin(ask).await? else {
         return Err(Problem::new(&codes::INTERNAL));
     };

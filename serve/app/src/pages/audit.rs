@@ -12,6 +12,7 @@ use foundation::audit::search::{ActorKind, Filter};
 use foundation::audit::verify::{Flaw, Verification};
 use foundation::page::{Page, Paging};
 use foundation::problem::Problem;
+use foundation::text::Day;
 use serde::Deserialize;
 use time::{Date, OffsetDateTime, Time};
 use url::form_urlencoded;
@@ -38,12 +39,20 @@ pub struct Asked {
     resource_id: Option<String>,
     result: Option<Outcome>,
     request_id: Option<String>,
-    from: Option<Date>,
-    to: Option<Date>,
+    from: Option<Day>,
+    to: Option<Day>,
     cursor: Option<String>,
 }
 
 impl Asked {
+    fn first_day(&self) -> String {
+        self.from.map(|day| day.date().to_string()).unwrap_or_default()
+    }
+
+    fn last_day(&self) -> String {
+        self.to.map(|day| day.date().to_string()).unwrap_or_default()
+    }
+
     fn filter(&self) -> Filter {
         let begins = |day: Date| day.with_time(Time::MIDNIGHT).assume_utc();
         Filter {
@@ -55,9 +64,9 @@ impl Asked {
             resource_id: self.resource_id.clone(),
             result: self.result,
             request_id: self.request_id.clone(),
-            from: self.from.map(begins),
+            from: self.from.map(Day::date).map(begins),
             // The last day is meant to its end.
-            to: self.to.and_then(Date::next_day).map(begins),
+            to: self.to.map(Day::date).and_then(Date::next_day).map(begins),
         }
     }
 
@@ -263,7 +272,7 @@ mod tests {
     #[test]
     fn a_day_is_meant_from_its_beginning_to_its_end() {
         let day = Date::from_calendar_date(2026, time::Month::December, 24).unwrap();
-        let filter = Asked { from: Some(day), to: Some(day), ..Default::default() }.filter();
+        let filter = Asked { from: Some(day.into()), to: Some(day.into()), ..Default::default() }.filter();
         let document = filter.document();
         assert_eq!(document["from"], "2026-12-24T00:00:00Z");
         assert_eq!(document["to"], "2026-12-25T00:00:00Z");

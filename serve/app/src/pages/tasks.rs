@@ -25,7 +25,7 @@ use crate::tasks::create::{self, NewTask};
 use crate::tasks::list::{self, Filter};
 use crate::tasks::update::{self, TaskChange};
 use crate::tasks::{State, Task, WRITE, delete, restore, show as one};
-use foundation::text::{Line, Prose};
+use foundation::text::{Day, Line, Prose};
 
 /// Every state, with what people read.
 pub const STATES: [(&str, &str); 3] = [("open", "Open"), ("started", "Started"), ("done", "Done")];
@@ -230,7 +230,7 @@ pub struct EditForm {
     #[serde(default)]
     description: Prose<10_000>,
     state: State,
-    due_on: Option<Date>,
+    due_on: Option<Day>,
     version: Version,
 }
 

@@ -19,12 +19,6 @@ pub fn day(value: &Date, _: &dyn askama::Values) -> askama::Result<HtmlSafeOutpu
     Ok(HtmlSafeOutput(format!("<time datetime=\"{}\">{}</time>", iso(*value), day_of(*value))))
 }
 
-/// A day as a form's field has it; nothing where there is none.
-#[askama::filter_fn]
-pub fn iso_or_nothing(value: &Option<Date>, _: &dyn askama::Values) -> askama::Result<String> {
-    Ok(value.map(iso).unwrap_or_default())
-}
-
 /// What there is; nothing where there is none.
 #[askama::filter_fn]
 pub fn text<T: std::fmt::Display>(value: &Option<T>, _: &dyn askama::Values) -> askama::Result<String> {

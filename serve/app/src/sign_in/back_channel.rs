@@ -38,7 +38,7 @@ pub async fn logout(
         Problem::new(&codes::LOGOUT_TOKEN_INVALID).detail("The form has no field `logout_token`.")
     })?;
     let believed = match of(&app)?.issuer.logout(&token).await {
-        Ok(logout) if !is_new(&app, &logout).await? => Err(TokenError::Replayed),
+        Ok(logout) if is_known(&app, &logout).await? => Err(TokenError::Replayed),
         Ok(logout) => Ok(logout),
         Err(IssuerError::Token(error)) => Err(error),
         Err(error) => return Err(error.into()),
@@ -47,12 +47,10 @@ pub async fn logout(
         Ok(logout) => logout,
         Err(error) => return Err(refused(&app, &context, error).await?),
     };
-    let outcome = end(&app, &context, &logout.ended).await;
-    if outcome.is_err() {
-        // The issuer tries again, with the same token.
-        forget(&app, &logout).await?;
-    }
-    outcome.map(|()| [(CACHE_CONTROL, "no-store")].into_response())
+    // Ended first: where anything fails, the issuer tries again with the same token, and ending again does no harm.
+    end(&app, &context, &logout.ended).await?;
+    remember(&app, &logout).await?;
+    Ok([(CACHE_CONTROL, "no-store")].into_response())
 }
 
 async fn end(app: &App, context: &RequestContext, ended: &Ended) -> Result<(), Problem> {
@@ -76,15 +74,15 @@ async fn refused(app: &App, context: &RequestContext, error: TokenError) -> Resu
     Ok(Problem::new(&codes::LOGOUT_TOKEN_INVALID).detail(format!("The token is refused: {error}.")))
 }
 
-/// Whether the token was not used before; it is now.
-async fn is_new(app: &App, logout: &Logout) -> Result<bool, ValkeyError> {
-    let mut remember = redis::cmd("SET");
-    remember.arg(key(logout)).arg(1).arg("NX").arg("EX").arg(REMEMBERED.as_secs());
-    Ok(app.stores.durable.ask::<Option<String>>(&remember).await?.is_some())
+/// Whether the token was used before.
+async fn is_known(app: &App, logout: &Logout) -> Result<bool, ValkeyError> {
+    app.stores.durable.ask(redis::cmd("EXISTS").arg(key(logout))).await
 }
 
-async fn forget(app: &App, logout: &Logout) -> Result<(), ValkeyError> {
-    app.stores.durable.ask::<i64>(redis::cmd("DEL").arg(key(logout))).await.map(drop)
+async fn remember(app: &App, logout: &Logout) -> Result<(), ValkeyError> {
+    let mut remember = redis::cmd("SET");
+    remember.arg(key(logout)).arg(1).arg("EX").arg(REMEMBERED.as_secs());
+    app.stores.durable.ask(&remember).await
 }
 
 fn key(logout: &Logout) -> String {

@@ -11,14 +11,13 @@ use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::write::{Unit, WriteRequest};
 use serde::Deserialize;
-use time::Date;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{State, Task, WRITE, columns};
 use crate::events;
 use crate::state::App;
-use foundation::text::{Line, Prose};
+use foundation::text::{Day, Line, Prose};
 
 /// Only into a project that there is: of another organization's there is none.
 const INSERT: &str = concat!(
@@ -48,7 +47,7 @@ pub struct NewTask {
     /// By when it should be done.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
-    pub due_on: Option<Date>,
+    pub due_on: Option<Day>,
 }
 
 fn open() -> State {
@@ -94,7 +93,7 @@ pub async fn insert(unit: &mut Unit, actor: &Actor, new: NewTask) -> Result<Task
                 &new.title.as_str(),
                 &new.description.as_str(),
                 &new.state.as_str(),
-                &new.due_on,
+                &new.due_on.map(Day::date),
                 &unit.now(),
                 &actor.id(),
             ],

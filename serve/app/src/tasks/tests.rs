@@ -30,6 +30,14 @@ async fn a_task_is_made_read_changed_deleted_and_restored() {
     assert_eq!((read.json(), read.header("etag")), (task.clone(), made.header("etag")));
     let tag = read.header("etag").to_owned();
 
+    for day in ["-9999-01-01", "0000-12-31", "-4000-01-01"] {
+        let refused = agent.patch(&path, &tag, &json!({"due_on": day})).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["code"]),
+            (422, &json!("validation-failed")),
+            "{day}"
+        );
+    }
     let changed = agent.patch(&path, &tag, &json!({"state": "done", "due_on": null})).await;
     assert_eq!(changed.status, 200, "{}", changed.text);
     assert_eq!((&changed.json()["state"], &changed.json()["due_on"]), (&json!("done"), &json!(null)));

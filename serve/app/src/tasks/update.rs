@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{State, Task, WRITE, columns, project_is_there};
 use crate::events;
 use crate::state::App;
-use foundation::text::{Line, Prose};
+use foundation::text::{Day, Line, Prose};
 
 const LOCK: &str = concat!(
     "SELECT ",
@@ -53,7 +53,7 @@ pub struct TaskChange {
     /// By when it should be done; `null` for no day.
     #[serde(default, deserialize_with = "patched")]
     #[schema(value_type = Option<String>, format = Date, example = "2026-12-24")]
-    pub due_on: Option<Option<Date>>,
+    pub due_on: Option<Option<Day>>,
 }
 
 /// Changes a task
@@ -100,7 +100,7 @@ pub async fn apply(
     let title = change.title.map_or_else(|| before.title.clone(), Line::into_string);
     let description = change.description.map_or_else(|| before.description.clone(), Prose::into_string);
     let state = change.state.unwrap_or(before.state);
-    let due_on = change.due_on.unwrap_or(before.due_on);
+    let due_on = change.due_on.map_or(before.due_on, |day| day.map(Day::date));
     let now = unit.now();
     let rows = unit
         .transaction

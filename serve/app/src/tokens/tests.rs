@@ -67,6 +67,13 @@ async fn a_secret_is_shown_once_and_again_only_for_its_key() {
     assert_eq!((&again.text, again.header("idempotency-replayed")), (&minted.text, "true"));
     assert_eq!(again.header("cache-control"), "no-store");
 
+    // Another token of the same agent may be allowed less than what the answer holds.
+    let me = owner.get("/api/v1/me").await.json()["id"].as_str().unwrap().to_owned();
+    let other = mint(&owner, &format!("/api/v1/agents/{me}/tokens"), &["tasks:read", "tokens:write"]).await;
+    let other = stage.caller(text(&other, "secret").to_owned());
+    let refused = other.send(Method::POST, &tokens, &[("idempotency-key", "k-1")], Some(&wanted)).await;
+    assert_eq!(code(&refused), is(422, "idempotency-key-reused"));
+
     let path = minted.header("location").to_owned();
     let shown = owner.get(&path).await;
     assert_eq!(shown.status, 200);
@@ -333,6 +340,29 @@ async fn a_revoked_token_and_its_family_end_within_a_second_everywhere() {
     let audited = "SELECT jsonb_array_length(changes->'revoked_with_it'->1) FROM audit_events \
                    WHERE action = 'token.revoke' ORDER BY occurred_at LIMIT 1";
     assert_eq!(stage.servers.sql(audited, "app"), "2");
+}
+
+/// A process remembers for a second that a token is good. What it makes would live on.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_token_that_was_revoked_a_moment_ago_mints_and_rotates_nothing() {
+    let stage = Stage::new().await;
+    let owner = stage.agent(ALL_SCOPES);
+    let tokens = agent(&owner).await;
+    let token = mint(&owner, &tokens, &["tasks:read", "tokens:write"]).await;
+    let thief = stage.caller(text(&token, "secret").to_owned());
+    let other = mint(&thief, &tokens, &["tasks:read"]).await;
+    let count = stage.count("tokens");
+    // As another process would do it: this one does not hear of it before its second is over.
+    assert_eq!(thief.get("/api/v1/tasks").await.status, 200);
+    stage
+        .servers
+        .sql(&format!("UPDATE tokens SET revoked_at = now() WHERE id = '{}'", text(&token, "id")), "app");
+    let minted = thief.post(&tokens, &json!({"name": "kept", "scopes": ["tasks:read"]})).await;
+    assert_eq!(code(&minted), is(401, "bad-credentials"));
+    let path = format!("/api/v1/tokens/{}/rotations", text(&other, "id"));
+    assert_eq!(code(&thief.post(&path, &json!({})).await), is(401, "bad-credentials"));
+    assert_eq!(stage.count("tokens"), count);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,9 @@ async fn what_was_committed_happens_whatever_dies() {
     let worker = work(&stage);
     until("all to be told after a worker died", async || told(&receiver) == expected).await;
 
-    // The queue is lost, with jobs in it, and its Valkey dies.
+    // The queue is lost, with jobs in it, and its Valkey dies. A worker that is stopped at work keeps what it has of the
+    // few connections to PostgreSQL.
+    until("every job to be finished", async || stage.servers.sql(UNFINISHED, "app") == "0").await;
     worker.signal(Signal::STOP);
     expected.extend(write(&Caller::of(&stage.application, &token), 20, 20).await);
     worker.signal(Signal::CONT);

@@ -55,7 +55,9 @@ const RELEASE: &str = "\
 const PRUNE: &str = "\
     DELETE FROM jobs WHERE id IN (\
         SELECT id FROM jobs WHERE finished_at < now() - make_interval(secs => $1) \
-        ORDER BY finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED)";
+        ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED)";
+/// So many by one statement.
+pub(super) const PRUNED_AT_ONCE: u64 = 1000;
 
 /// Why a job could not be moved on.
 #[derive(Debug, thiserror::Error)]
@@ -202,7 +204,8 @@ pub(super) async fn prune(database: &Database, kept: Duration) -> Result<u64, Da
     database
         .ask(async |client| {
             let statement = client.prepare_cached(PRUNE).await?;
-            client.execute(&statement, &[&kept.as_secs_f64()]).await
+            let most = PRUNED_AT_ONCE.cast_signed();
+            client.execute(&statement, &[&kept.as_secs_f64(), &most]).await
         })
         .await
 }

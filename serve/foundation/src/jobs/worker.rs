@@ -131,8 +131,11 @@ impl Worker {
 
 async fn prune(shared: &Shared) {
     loop {
-        if let Err(error) = store::prune(&shared.database, shared.settings.kept).await {
-            tracing::debug!(%error, "finished jobs could not be swept; trying again later");
+        match store::prune(&shared.database, shared.settings.kept).await {
+            // There may be more.
+            Ok(pruned) if pruned >= store::PRUNED_AT_ONCE => continue,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "finished jobs could not be swept; trying again later"),
         }
         tokio::time::sleep(PRUNE_EVERY).await;
     }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
@@ -188,6 +189,12 @@ impl Servers {
             assert!(exited.is_none(), "a server did not start: {}", std::fs::read_to_string(&log).unwrap());
             std::net::TcpStream::connect(&address).is_ok()
         });
+        if server == Server::Postgres {
+            // It listens before it has started.
+            wait_until("PostgreSQL to have started", || {
+                self.sql_as("postgres", "SELECT 1", "postgres").is_ok()
+            });
+        }
     }
 
     fn postgres(&self, port: &str) -> Command {
@@ -317,10 +324,18 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Ports that were free a moment ago.
+/// Ports that nobody has, below those that the system gives to connections: a server that is stopped gets its own again.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    [(); N].map(|()| {
+        loop {
+            let port = NEXT.fetch_add(1, Ordering::Relaxed);
+            assert!(port < 32_768, "no port is left");
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return port;
+            }
+        }
+    })
 }
 
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {

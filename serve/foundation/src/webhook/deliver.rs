@@ -44,7 +44,8 @@ const LOAD: &str = "\
     SELECT endpoint.id, endpoint.url, endpoint.disabled_at IS NOT NULL, message.id, message.payload \
     FROM webhook_deliveries AS delivery \
     JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id \
-    JOIN webhook_messages AS message ON message.id = delivery.message_id WHERE delivery.id = $1 AND delivery.job_id = $2";
+    JOIN webhook_messages AS message ON message.id = delivery.message_id WHERE delivery.id = $1 AND delivery.job_id = $2 \
+      AND organization_is_active(delivery.organization_id)";
 const ATTEMPT: &str = "\
     INSERT INTO webhook_attempts (id, organization_id, delivery_id, status, milliseconds, error, excerpt) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -60,6 +61,14 @@ const ILL: &str = "\
 const DISABLE: &str = "\
     UPDATE webhook_endpoints SET disabled_at = now(), disabled_reason = $2, version = version + 1 \
     WHERE id = $1 AND disabled_at IS NULL";
+
+/// Nobody did it, and the organization finds it beside what people do.
+const AUDIT: &str = "\
+    INSERT INTO audit_events (id, organization_id, occurred_at, actor_kind, request_id, action, resource_kind, \
+                              resource_id, result, changes) \
+    VALUES ($1, $2, $3, 'system', $4, 'webhook.disable', 'webhook', $5, 'success', \
+            jsonb_build_object('enabled', jsonb_build_array(true, false), \
+                               'disabled_reason', jsonb_build_array(NULL, $6::text)))";
 
 /// Which delivery.
 #[derive(Debug, Deserialize)]
@@ -104,7 +113,7 @@ impl Handler for Deliver {
     async fn run(&self, job: Job<Delivery>) -> Result<(), Failure> {
         let organization =
             job.organization_id.ok_or_else(|| Failure::Never("a delivery has an organization".to_owned()))?;
-        // An endpoint that was deleted or disabled in the meantime wants nothing, and what is delivered again is left to
+        // An endpoint that was deleted or disabled in the meantime, or whose organization was, wants nothing, and what is delivered again is left to
         // the job that does so.
         let parcel = match self.load(organization, job.payload.delivery, job.id).await {
             Ok(Some(parcel)) => parcel,
@@ -255,6 +264,16 @@ impl Deliver {
         let reason = if gone { "gone" } else { "failing" };
         let statement = client.prepare_cached(DISABLE).await?;
         if client.execute(&statement, &[&parcel.endpoint, &reason]).await? == 1 {
+            let request =
+                request::current().map(|context| context.request_id.to_string()).unwrap_or_default();
+            let id = new_id(&*self.clock, &*self.randomness);
+            let statement = client.prepare_cached(AUDIT).await?;
+            client
+                .execute(
+                    &statement,
+                    &[&id, &organization, &now, &request, &parcel.endpoint.to_string(), &reason],
+                )
+                .await?;
             tracing::warn!(action = "webhook", endpoint = %parcel.endpoint, reason, result = "disabled");
             let data = serde_json::json!({"endpoint_id": parcel.endpoint, "reason": reason});
             let event = Event { kind: DISABLED.to_owned(), timestamp: now, data };

@@ -21,7 +21,8 @@ const MESSAGE: &str = "\
     INSERT INTO webhook_messages (id, organization_id, type, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 const ENDPOINTS: &str = "\
     SELECT id FROM webhook_endpoints \
-    WHERE organization_id = $1 AND disabled_at IS NULL AND (events = '{}' OR $2 = ANY (events))";
+    WHERE organization_id = $1 AND disabled_at IS NULL AND (events = '{}' OR $2 = ANY (events)) \
+      AND organization_is_active($1)";
 /// A delivery and its job for each endpoint that has none of this message yet. Its first job has its identifier.
 const DELIVERIES: &str = "\
     WITH made AS (\

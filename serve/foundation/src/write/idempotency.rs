@@ -1,6 +1,6 @@
 //! Idempotency-Key: a write happens once, however often it is asked for.
 //!
-//! A key belongs to its caller, its route and its payload. While the first request runs, others with its key get 409;
+//! A key belongs to its caller, its route and its payload, and to the organization and the token with which it was sent. While the first request runs, others with its key get 409;
 //! afterwards they get its answer again, byte for byte, with `Idempotency-Replayed: true`, until the key expires.
 
 use std::fmt;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use ring::digest::{SHA256, digest};
+use ring::digest::{Context, SHA256};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
-use super::Writes;
 use super::transaction::{Parameter, Transaction};
+use super::{Ask, Writes};
 use crate::audit::Origin;
 use crate::clock::Randomness;
 use crate::problem::{Problem, codes};
@@ -107,9 +107,19 @@ pub(super) enum Found {
 }
 
 impl Keyed {
-    pub(super) fn new(key: &Key, caller: String, route: &str, payload: &[u8]) -> Self {
-        let fingerprint = digest(&SHA256, payload).as_ref().to_vec();
-        Self { key: key.0.clone(), caller, route: route.to_owned(), fingerprint, replaces: false }
+    pub(super) fn new(key: &Key, ask: &Ask<'_>) -> Self {
+        let mut all = Context::new(&SHA256);
+        for place in [ask.works_in, ask.origin.token_id] {
+            all.update(place.unwrap_or_default().as_bytes());
+        }
+        all.update(ask.payload);
+        Self {
+            key: key.0.clone(),
+            caller: ask.origin.caller(),
+            route: ask.route.to_owned(),
+            fingerprint: all.finish().as_ref().to_vec(),
+            replaces: false,
+        }
     }
 
     /// The path of the route, which begins with its method.

@@ -118,11 +118,13 @@ impl Writes {
         request: &WriteRequest,
         effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
     ) -> Result<Response, Problem> {
-        self.perform_within(actor.organization(), actor, request, effect).await
+        let works_in = actor.organization();
+        self.perform_of(works_in, works_in, actor, request, effect).await
     }
 
     /// The same within another organization than the one in which the actor works: one that comes to be by the effect,
-    /// or that the actor joins by it. Nothing else has asked whether the actor may, so the effect does.
+    /// or that the actor joins by it. Nothing else has asked whether the actor may, so the effect does. Its key is good
+    /// wherever the actor works: by the effect, that may change.
     ///
     /// # Errors
     /// As [`Writes::perform`].
@@ -133,11 +135,23 @@ impl Writes {
         request: &WriteRequest,
         effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
     ) -> Result<Response, Problem> {
+        self.perform_of(None, organization, actor, request, effect).await
+    }
+
+    async fn perform_of(
+        &self,
+        works_in: Option<Uuid>,
+        organization: Option<Uuid>,
+        actor: &Actor,
+        request: &WriteRequest,
+        effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
+    ) -> Result<Response, Problem> {
         let origin = Origin { organization, ..Origin::of(Some(actor), &request.context) };
         let ask = Ask {
             origin: &origin,
             route: &request.route,
             payload: request.body.bytes(),
+            works_in,
             key: request.key.as_ref(),
         };
         match self.begin(ask).await? {

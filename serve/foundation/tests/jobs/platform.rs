@@ -23,7 +23,9 @@ use uuid::Uuid;
 
 const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "jobs", sql: outbox::MIGRATION },
-    Migration { version: 2, name: "webhooks", sql: foundation::webhook::MIGRATION },
+    Migration { version: 2, name: "tokens", sql: foundation::auth::token_store::MIGRATION },
+    Migration { version: 3, name: "audit", sql: foundation::audit::MIGRATION },
+    Migration { version: 4, name: "webhooks", sql: foundation::webhook::MIGRATION },
 ];
 
 /// Everything a test of jobs needs; clones are the same.
@@ -108,7 +110,7 @@ impl Platform {
             user_agent: None,
             request_id: "test".to_owned(),
         };
-        let ask = Ask { origin: &origin, route: "POST /", payload: b"", key: None };
+        let ask = Ask { origin: &origin, route: "POST /", payload: b"", works_in: None, key: None };
         let Begun::New(mut unit) = writes.begin(ask).await.unwrap() else { panic!("there is no key") };
         let outcome = effect(&mut unit).await.unwrap();
         unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.unwrap();

@@ -177,9 +177,19 @@ async fn an_event_is_delivered_signed_tried_again_replayed_and_ends_with_gone() 
         |kept| Sweeper::new(platform.database().clone(), Arc::new(SystemClock), Duration::from_secs(kept));
     assert_eq!(sweeper(3600).sweep().await.unwrap(), 0);
     platform.sql(&format!("UPDATE webhook_deliveries SET state = 'pending' WHERE id = '{delivery}'"));
+    let tried = |feed_at: &str| {
+        platform.sql(&format!(
+            "UPDATE jobs SET feed_at = {feed_at} FROM webhook_deliveries d WHERE d.id = '{delivery}' AND jobs.id = d.job_id"
+        ));
+    };
+    tried("now()");
     sweeper(0).sweep().await.unwrap();
     assert_eq!(platform.sql("SELECT id FROM webhook_deliveries"), delivery.to_string());
     assert_eq!(platform.sql("SELECT count(*) FROM webhook_messages"), "1");
+    // Whatever its state says, nobody tries it any more.
+    tried("NULL");
+    sweeper(0).sweep().await.unwrap();
+    assert_eq!(platform.sql("SELECT count(*) FROM webhook_messages"), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,8 @@ const WINDOW: Duration = Duration::MINUTE;
 pub const MOST_OF_ONE: usize = 50;
 /// Different things that are counted at once.
 const MOST: usize = 5_000;
+/// Of these, so many of sessions that nobody has looked up: who makes them up must not take the room of the others.
+const MOST_OF_SESSIONS: usize = 500;
 /// Notices that wait to be written.
 const MOST_READY: usize = 10_000;
 
@@ -92,6 +94,10 @@ impl Tally {
             return false;
         }
         let subject = key.subject;
+        let of_session = |key: &Key| matches!(key.subject, Subject::Session(_));
+        if of_session(&key) && self.open.keys().filter(|open| of_session(open)).count() >= MOST_OF_SESSIONS {
+            return false;
+        }
         let count = self.of_one.entry(subject).or_default();
         if *count < MOST_OF_ONE {
             *count += 1;
