@@ -19,10 +19,11 @@ const PAYLOAD_LIMIT: usize = 20_000;
 
 const MESSAGE: &str = "\
     INSERT INTO webhook_messages (id, organization_id, type, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+/// Of each endpoint it is asked whether its organization is there: mostly there is none, and it is not asked.
 const ENDPOINTS: &str = "\
     SELECT id FROM webhook_endpoints \
     WHERE organization_id = $1 AND disabled_at IS NULL AND (events = '{}' OR $2 = ANY (events)) \
-      AND organization_is_active($1)";
+      AND organization_is_active(organization_id)";
 /// A delivery and its job for each endpoint that has none of this message yet. Its first job has its identifier.
 const DELIVERIES: &str = "\
     WITH made AS (\
