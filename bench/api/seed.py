@@ -11,11 +11,11 @@ ORGANIZATIONS, AGENTS, TASKS = 20, 500, 500
 NOBODY = "00000000-0000-0000-0000-000000000000"
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SCOPES = "{tasks:read,tasks:write}"
-# What a round leaves behind.
-# What is emptied is not analyzed, by nobody: PostgreSQL would take it for empty from then on, plan to read it whole, and
+# What is emptied after each server is not analyzed, by nobody: PostgreSQL would take it for empty from then on, plan to read it whole, and
 # keep to that plan while it fills. On a platform these tables are never empty.
 EMPTIED = ("audit_events", "audit_batches", "idempotency_keys", "jobs", "webhook_messages")
-ALONE = "\n".join(f"ALTER TABLE {table} SET (autovacuum_enabled = off);" for table in EMPTIED)
+LEFT_ALONE = "\n".join(f"ALTER TABLE {table} SET (autovacuum_enabled = off);" for table in EMPTIED)
+# Removes what a server has left behind.
 RESET = f"""
 DELETE FROM tasks WHERE created_by <> '{NOBODY}';
 TRUNCATE {', '.join(EMPTIED)} CASCADE;
@@ -84,7 +84,7 @@ def fill(servers, crew: Path) -> None:
         f"FROM generate_series(1, {ORGANIZATIONS}) o, generate_series(1, {TASKS}) t, "
         f"LATERAL (SELECT timestamptz '2026-01-01 00:00:00.001Z' + t * interval '1 minute' AS at) moment;"
     )
-    servers.sql(ALONE)
+    servers.sql(LEFT_ALONE)
     servers.sql("BEGIN;" + "\n".join(statements) + "COMMIT;")
     agents = [
         {"token": text, "address": f"10.1.{number // 250}.{number % 250 + 1}", "organization": number % ORGANIZATIONS}

@@ -6,10 +6,6 @@ use uuid::Uuid;
 
 use crate::codes;
 
-/// Waits for whoever counts the same, until the write ends: two at once cannot both make the last one.
-const ALONE: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended('quota ' || $1 || ' ' || $2::uuid::text, 0))";
-
 /// A quota.
 #[derive(Debug, Clone, Copy)]
 pub struct Quota {
@@ -27,8 +23,8 @@ impl Quota {
     /// # Errors
     /// A problem `quota-reached`, or one of the database.
     pub async fn require_room(&self, unit: &Unit, organization: Uuid) -> Result<(), Problem> {
-        unit.transaction.query(ALONE, &[&self.what, &organization]).await?;
-        // A statement of its own: it sees what was committed while the one before waited.
+        // Two at once cannot both make the last one.
+        unit.transaction.alone(&format!("quota {}", self.what), organization).await?;
         let rows = unit.transaction.query(self.count, &[&organization]).await?;
         if rows.first().is_some_and(|row| row.get::<_, i64>(0) < self.most) {
             return Ok(());

@@ -10,15 +10,17 @@ pub mod watch;
 
 use std::net::IpAddr;
 
+use deadpool_postgres::GenericClient;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use tokio_postgres::types::ToSql;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::actor::Actor;
 use crate::request::RequestContext;
-use crate::write::transaction::Transaction;
+use crate::write::transaction::{Parameter, Transaction};
 
 /// The table and its grants: append-only for the serving role.
 pub const MIGRATION: &str = include_str!("../migrations/audit.sql");
@@ -58,6 +60,20 @@ impl Origin {
             address: Some(context.address),
             user_agent: context.user_agent.as_deref().map(str::to_owned),
             request_id: context.request_id.to_string(),
+        }
+    }
+
+    /// What nobody does: the platform itself, following from a request.
+    #[must_use]
+    pub fn of_system(organization: Option<Uuid>, request_id: String) -> Self {
+        Self {
+            actor_kind: "system",
+            actor_id: None,
+            token_id: None,
+            organization,
+            address: None,
+            user_agent: None,
+            request_id,
         }
     }
 
@@ -154,24 +170,39 @@ impl Event {
         now: OffsetDateTime,
         origin: &Origin,
     ) {
-        transaction.later(
-            INSERT,
-            vec![
-                Box::new(id),
-                Box::new(origin.organization.unwrap_or_default()),
-                Box::new(now),
-                Box::new(origin.actor_kind),
-                Box::new(origin.actor_id),
-                Box::new(origin.token_id),
-                Box::new(origin.address.map(|address| address.to_string())),
-                Box::new(origin.user_agent.clone()),
-                Box::new(origin.request_id.clone()),
-                Box::new(self.action),
-                Box::new(self.resource_kind),
-                Box::new(self.resource_id),
-                Box::new(self.outcome.as_str()),
-                Box::new(Value::Object(self.changes)),
-            ],
-        );
+        transaction.later(INSERT, self.into_parameters(id, now, origin));
+    }
+
+    /// Writes the event now, in a transaction that is none of [`Transaction`].
+    pub(crate) async fn write(
+        self,
+        client: &impl GenericClient,
+        id: Uuid,
+        now: OffsetDateTime,
+        origin: &Origin,
+    ) -> Result<(), tokio_postgres::Error> {
+        let parameters = self.into_parameters(id, now, origin);
+        let values: Vec<&(dyn ToSql + Sync)> =
+            parameters.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+        client.execute(&client.prepare_cached(INSERT).await?, &values).await.map(drop)
+    }
+
+    fn into_parameters(self, id: Uuid, now: OffsetDateTime, origin: &Origin) -> Vec<Parameter> {
+        vec![
+            Box::new(id),
+            Box::new(origin.organization.unwrap_or_default()),
+            Box::new(now),
+            Box::new(origin.actor_kind),
+            Box::new(origin.actor_id),
+            Box::new(origin.token_id),
+            Box::new(origin.address.map(|address| address.to_string())),
+            Box::new(origin.user_agent.clone()),
+            Box::new(origin.request_id.clone()),
+            Box::new(self.action),
+            Box::new(self.resource_kind),
+            Box::new(self.resource_id),
+            Box::new(self.outcome.as_str()),
+            Box::new(Value::Object(self.changes)),
+        ]
     }
 }

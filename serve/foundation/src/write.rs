@@ -31,7 +31,7 @@ use crate::telemetry::Line;
 use idempotency::{Answer, Found, Key, Keyed};
 use transaction::Transaction;
 
-pub use request::{FormRequest, KEY_FIELD, WriteRequest};
+pub use request::{FormRequest, KEY_FIELD, Place, WriteRequest};
 
 /// Does writes.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use foundation::problem::{Problem, codes};
 use foundation::request::RequestContext;
 use foundation::write::idempotency::Answer;
 use foundation::write::transaction::Transaction;
-use foundation::write::{Unit, WriteRequest};
+use foundation::write::{Place, Unit, WriteRequest};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -88,7 +88,7 @@ pub async fn accept(
     let organization = offer.organization;
     let response = app
         .writes
-        .perform_within(Some(organization), &actor, &request, async |unit| {
+        .perform_in(Place::Other(organization), &actor, &request, async |unit| {
             let (belonging, joined) = apply(unit, person, &offer).await?;
             if !joined {
                 return Answer::json(StatusCode::OK, &belonging);

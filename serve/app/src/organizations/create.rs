@@ -11,7 +11,7 @@ use foundation::auth::actor::{Actor, Person};
 use foundation::clock::new_id;
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
-use foundation::write::{Unit, WriteRequest};
+use foundation::write::{Place, Unit, WriteRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -25,8 +25,6 @@ use foundation::text::Line;
 /// A person who owns so many makes no more; those are included that can still be restored.
 const MOST_OWNED: i64 = 20;
 
-/// Waits for whatever else the same person makes, until that is made: two at once cannot both be the last one.
-const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtextextended('owner ' || $1::uuid::text, 0))";
 const OWNED: &str = "SELECT count(*) FROM organizations_of($1) WHERE role = 'owner'";
 const INSERT: &str = concat!(
     "INSERT INTO organizations (id, name, created_at, updated_at) VALUES ($1, $2, $3, $3) RETURNING ",
@@ -60,7 +58,7 @@ pub async fn create(
     let id = new_id(&*app.clock, &*app.randomness);
     let response = app
         .writes
-        .perform_within(Some(id), &actor, &request, async |unit| {
+        .perform_in(Place::Other(id), &actor, &request, async |unit| {
             let organization = insert(unit, person, new).await?;
             Ok(organization.answer(StatusCode::CREATED)?.located(&path(organization.id)))
         })
@@ -87,7 +85,8 @@ fn made(response: &Response) -> Option<Uuid> {
 /// A problem `quota-reached`, or one of the database.
 pub async fn insert(unit: &mut Unit, person: &Person, new: NewOrganization) -> Result<Organization, Problem> {
     let id = unit.origin().organization.ok_or_else(|| Problem::new(&codes::INTERNAL))?;
-    unit.transaction.query(ALONE, &[&person.id]).await?;
+    // Two at once cannot both make the last one.
+    unit.transaction.alone("owner", person.id).await?;
     let owned = unit.transaction.query(OWNED, &[&person.id]).await?;
     if owned.first().is_some_and(|row| row.get::<_, i64>(0) >= MOST_OWNED) {
         return Err(Problem::new(&crate::codes::QUOTA_REACHED)

@@ -10,7 +10,7 @@ use foundation::auth::actor::{Actor, Person};
 use foundation::extract::Path;
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
-use foundation::write::{Unit, WriteRequest};
+use foundation::write::{Place, Unit, WriteRequest};
 use uuid::Uuid;
 
 use super::{Organization, absent, columns};
@@ -48,7 +48,7 @@ pub async fn restore(
 ) -> Result<Response, Problem> {
     let person = actor.person_or_refuse()?;
     app.writes
-        .perform_within(Some(id), &actor, &request, async |unit| {
+        .perform_in(Place::Other(id), &actor, &request, async |unit| {
             apply(unit, person, id).await?.answer(StatusCode::OK)
         })
         .await

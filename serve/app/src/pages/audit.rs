@@ -45,14 +45,6 @@ pub struct Asked {
 }
 
 impl Asked {
-    fn first_day(&self) -> String {
-        self.from.map(|day| day.date().to_string()).unwrap_or_default()
-    }
-
-    fn last_day(&self) -> String {
-        self.to.map(|day| day.date().to_string()).unwrap_or_default()
-    }
-
     fn filter(&self) -> Filter {
         let begins = |day: Date| day.with_time(Time::MIDNIGHT).assume_utc();
         Filter {
@@ -271,8 +263,8 @@ mod tests {
 
     #[test]
     fn a_day_is_meant_from_its_beginning_to_its_end() {
-        let day = Date::from_calendar_date(2026, time::Month::December, 24).unwrap();
-        let filter = Asked { from: Some(day.into()), to: Some(day.into()), ..Default::default() }.filter();
+        let day: Day = serde_json::from_str("\"2026-12-24\"").unwrap();
+        let filter = Asked { from: Some(day), to: Some(day), ..Default::default() }.filter();
         let document = filter.document();
         assert_eq!(document["from"], "2026-12-24T00:00:00Z");
         assert_eq!(document["to"], "2026-12-25T00:00:00Z");

@@ -11,11 +11,10 @@ use foundation::etag::{Condition, ETag};
 use foundation::extract::FormBody;
 use foundation::problem::{Problem, codes};
 use foundation::write::idempotency::Answer;
-use foundation::write::{FormRequest, Unit};
+use foundation::write::{FormRequest, Place, Unit};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use url::form_urlencoded;
-use uuid::Uuid;
 
 use super::notice::Notice;
 use super::refusal::{self, Fault, Refusal};
@@ -185,17 +184,16 @@ impl<T> Submitted<T> {
         visitor: &Visitor,
         effect: impl AsyncFnOnce(&mut Unit, T) -> Result<Answer, Problem>,
     ) -> Result<Outcome, Problem> {
-        self.perform_within(visitor.actor.organization(), app, visitor, effect).await
+        self.perform_in(Place::Own, app, visitor, effect).await
     }
 
-    /// The same within another organization than the one in which the person works: the effect asks whether the person
-    /// may.
+    /// The same in another place than the organization in which the person works: the effect asks whether the person may.
     ///
     /// # Errors
     /// As [`Submitted::perform`].
-    pub async fn perform_within(
+    pub async fn perform_in(
         self,
-        organization: Option<Uuid>,
+        place: Place,
         app: &App,
         visitor: &Visitor,
         effect: impl AsyncFnOnce(&mut Unit, T) -> Result<Answer, Problem>,
@@ -208,7 +206,7 @@ impl<T> Submitted<T> {
         };
         let effect = async |unit: &mut Unit| effect(unit, fields).await;
         // Every form has a key, so a problem of the effect is an answer that is kept, like any other.
-        let response = app.writes.perform_within(organization, &visitor.actor, &write, effect).await?;
+        let response = app.writes.perform_in(place, &visitor.actor, &write, effect).await?;
         if !refusal::is_problem(&response) {
             return Ok(Outcome::Answered(response));
         }

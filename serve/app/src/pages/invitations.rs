@@ -12,6 +12,7 @@ use foundation::extract::Path;
 use foundation::page::Page;
 use foundation::problem::Problem;
 use foundation::request::RequestContext;
+use foundation::write::Place;
 use foundation::write::idempotency::Answer;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -224,7 +225,7 @@ pub async fn join(
     let offer = accept::look_up(&app, &visitor.context, &Secret::shown(&*secret)).await?;
     let organization = offer.organization;
     let outcome = submitted
-        .perform_within(Some(organization), &app, &visitor, async |unit, _| {
+        .perform_in(Place::Other(organization), &app, &visitor, async |unit, _| {
             accept::apply(unit, &visitor.person, &offer).await?;
             Ok(Answer::empty(StatusCode::CREATED))
         })

@@ -10,6 +10,7 @@ use foundation::clock::new_id;
 use foundation::extract::Path;
 use foundation::page::MAX_LIMIT;
 use foundation::problem::Problem;
+use foundation::write::Place;
 use foundation::write::idempotency::Answer;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -89,7 +90,7 @@ pub async fn create(
 ) -> Result<Response, Problem> {
     let id = new_id(&*app.clock, &*app.randomness);
     let outcome = submitted
-        .perform_within(Some(id), &app, &visitor, async |unit, new| {
+        .perform_in(Place::Other(id), &app, &visitor, async |unit, new| {
             Answer::json(StatusCode::CREATED, &create::insert(unit, &visitor.person, new).await?)
         })
         .await?;
@@ -132,7 +133,7 @@ pub async fn restore(
     submitted: Submitted<Nothing>,
 ) -> Result<Response, Problem> {
     submitted
-        .perform_within(Some(id), &app, &visitor, async |unit, _| {
+        .perform_in(Place::Other(id), &app, &visitor, async |unit, _| {
             back::apply(unit, &visitor.person, id).await?;
             Ok(done("/organizations", Notice::Restored))
         })

@@ -2,6 +2,7 @@
 
 use askama::filters::HtmlSafeOutput;
 use foundation::html;
+use foundation::text::Day;
 use time::{Date, Month, OffsetDateTime};
 
 /// A moment in UTC, also for programs.
@@ -17,6 +18,12 @@ pub fn moment(value: &OffsetDateTime, _: &dyn askama::Values) -> askama::Result<
 #[askama::filter_fn]
 pub fn day(value: &Date, _: &dyn askama::Values) -> askama::Result<HtmlSafeOutput<String>> {
     Ok(HtmlSafeOutput(format!("<time datetime=\"{}\">{}</time>", iso(*value), day_of(*value))))
+}
+
+/// A day as a form's field has it; nothing where there is none.
+#[askama::filter_fn]
+pub fn iso_or_nothing(value: &Option<Day>, _: &dyn askama::Values) -> askama::Result<String> {
+    Ok(value.map(|day| iso(day.date())).unwrap_or_default())
 }
 
 /// What there is; nothing where there is none.

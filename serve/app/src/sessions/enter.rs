@@ -10,7 +10,7 @@ use foundation::auth::actor::Actor;
 use foundation::openapi::Rules;
 use foundation::problem::{Problem, codes};
 use foundation::write::idempotency::Answer;
-use foundation::write::{Unit, WriteRequest};
+use foundation::write::{Place, Unit, WriteRequest};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub async fn enter(
     actor.person_or_refuse()?;
     let entry: Entry = request.json()?;
     app.writes
-        .perform_within(Some(entry.organization_id), &actor, &request, async |unit| {
+        .perform_in(Place::Other(entry.organization_id), &actor, &request, async |unit| {
             let workplace = apply(&app, unit, &actor, entry.organization_id).await?;
             Answer::json(StatusCode::OK, &workplace)
         })

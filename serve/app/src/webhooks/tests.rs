@@ -364,3 +364,26 @@ async fn webhooks_are_for_who_may_and_are_bounded() {
         admin.get(&format!("/api/v1/webhooks?limit=15&cursor={}", text(&first, "next_cursor"))).await.json();
     assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next_cursor"]), (5, &json!(null)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn an_organization_that_is_deleted_says_nothing_any_more() {
+    let (mut stage, receiver) = stage().await;
+    let owner = stage.agent(ALL_SCOPES);
+    make(&owner, &receiver.url("/"), &["project.created"]).await;
+    // One delivery waits for its next attempt, and one event for being looked at, when it is deleted.
+    receiver.answer(&[500]);
+    project(&owner).await;
+    receiver.wait_for(1).await;
+    stage.without_workers().await;
+    project(&stage.caller(seed::token(&stage.servers, stage.organization, ALL_SCOPES))).await;
+    stage.servers.sql("UPDATE organizations SET deleted_at = now() WHERE name = 'first'", "app");
+    stage.servers.sql("UPDATE jobs SET run_at = now(), feed_at = now() WHERE feed_at IS NOT NULL", "app");
+    let worker = stage.another(&[("WEBHOOK_ALLOWED_NETWORKS", "127.0.0.1/32")]).await;
+    wait_until("every job to be finished", || {
+        stage.count("jobs WHERE kind LIKE 'webhook.d%' AND finished_at IS NULL") == "0"
+    });
+    drop(worker);
+    assert_eq!(receiver.all().len(), 1, "nothing after the deletion");
+    assert_eq!(stage.count("webhook_deliveries"), "1");
+}

@@ -35,9 +35,7 @@ const LOCK: &str = "SELECT agent_id, name, scopes, resources, addresses, created
                     successor_id, revoked_at FROM tokens WHERE id = $1 AND organization_id = $2 FOR UPDATE";
 const SUPERSEDE: &str = "UPDATE tokens SET successor_id = $3, expires_at = least(expires_at, $4) \
                          WHERE id = $1 AND organization_id = $2";
-/// Waits for whoever changes tokens of the organization, until that write ends: what is minted at the moment of a revocation
-/// is either found by it or not made any more.
-const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtextextended('tokens ' || $1::uuid::text, 0))";
+/// Whether a token is good, for whoever keeps others from changing it.
 const IS_GOOD: &str =
     "SELECT FROM tokens WHERE id = $1 AND organization_id = $2 AND revoked_at IS NULL AND expires_at > $3";
 /// What a token minted goes with it: whoever stole it may have made others by it.
@@ -106,8 +104,7 @@ pub async fn mint(
     grant.expires_at = Some(expires_at);
     check_request(&request.name, &grant, expires_at, now)?;
     own.check_handing_on(&grant)?;
-    alone(unit, actor.organization_or_refuse()?).await?;
-    require_good(unit, actor).await?;
+    alone_and_good(unit, actor, actor.organization_or_refuse()?).await?;
     let (agent_id, name) = (request.agent_id, request.name.as_str());
     let row = NewRow { agent_id, name, grant: &grant, expires_at, parent: actor.token_id() };
     insert(unit, prefix, actor, row).await
@@ -127,8 +124,7 @@ pub async fn rotate(
 ) -> Result<Minted, Problem> {
     actor.require(&WRITE)?;
     let (now, organization) = (unit.now(), actor.organization_or_refuse()?);
-    alone(unit, organization).await?;
-    require_good(unit, actor).await?;
+    alone_and_good(unit, actor, organization).await?;
     let rows = unit.transaction.query(LOCK, &[&id, &organization]).await?;
     let row = rows.first().filter(|row| actor.may_touch(&[id, row.get("agent_id")]));
     let row = row.ok_or_else(no_such_token)?;
@@ -181,21 +177,19 @@ pub async fn revoke_of_agent(
     Ok(ids(&unit.transaction.query(REVOKE_OF_AGENT, &[&agent_id, &organization, &now]).await?))
 }
 
+/// Waits for whoever changes tokens of the organization, until that write ends: what is minted at the moment of a revocation
+/// is either found by it or not made any more.
 async fn alone(unit: &Unit, organization: Uuid) -> Result<(), Problem> {
-    unit.transaction.query(ALONE, &[&organization]).await?;
-    Ok(())
+    Ok(unit.transaction.alone("tokens", organization).await?)
 }
 
-/// Refuses an actor whose token was revoked since it was asked for: only here is it certain.
-async fn require_good(unit: &Unit, actor: &Actor) -> Result<(), Problem> {
-    let (Some(token), organization) = (actor.token_id(), actor.organization_or_refuse()?) else {
-        return Ok(());
-    };
+/// The same for an actor whose token must be good still: only here is it certain.
+async fn alone_and_good(unit: &Unit, actor: &Actor, organization: Uuid) -> Result<(), Problem> {
+    alone(unit, organization).await?;
+    let Some(token) = actor.token_id() else { return Ok(()) };
     let found = unit.transaction.query(IS_GOOD, &[&token, &organization, &unit.now()]).await?;
-    found
-        .first()
-        .map(drop)
-        .ok_or_else(|| Problem::new(&codes::BAD_CREDENTIALS).detail("The token was revoked."))
+    let refused = || Problem::new(&codes::BAD_CREDENTIALS).detail("The token was revoked.");
+    found.first().map(drop).ok_or_else(refused)
 }
 
 fn ids(rows: &[Row]) -> Vec<Uuid> {

@@ -95,7 +95,8 @@ pub(super) fn parameters() -> Vec<(String, Value)> {
         let hours = idempotency::KEPT_FOR.as_secs() / 3600;
         let text = &format!(
             "Makes the write happen once, however often it is sent: for {hours} hours the same key gets the same answer \
-             again. A key belongs to its caller, its route and its body. Bare or in quotation marks."
+             again. A key belongs to its caller, its route and its body, and to the organization and the token with which it was \
+             sent. Bare or in quotation marks."
         );
         let schema = json!({
             "type": "string", "minLength": 1, "maxLength": idempotency::LONGEST + quotes,

@@ -203,8 +203,8 @@ pub const IDEMPOTENCY_KEY_REUSED: Code = Code {
     code: "idempotency-key-reused",
     status: 422,
     title: "This Idempotency-Key belongs to another request",
-    about: "The key was sent before with another method, path or body. Nothing was written. Use a new key for a new \
-            request; a key is free again when it has expired.",
+    about: "The key was sent before with another method, path or body, from within another organization, or with another \
+            token. Nothing was written. Use a new key for a new request; a key is free again when it has expired.",
 };
 
 /// This needs a scope that you do not have.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::client::{Answer, Client, SendError};
 use super::event::{DISABLED, Event};
 use super::{endpoint, enter, sign};
+use crate::audit::{self, Origin};
 use crate::clock::{Clock, Randomness, new_id};
 use crate::database::Database;
 use crate::jobs::{Backoff, Failure, Handler, Job, Policy, Queue};
@@ -62,14 +63,6 @@ const DISABLE: &str = "\
     UPDATE webhook_endpoints SET disabled_at = now(), disabled_reason = $2, version = version + 1 \
     WHERE id = $1 AND disabled_at IS NULL";
 
-/// Nobody did it, and the organization finds it beside what people do.
-const AUDIT: &str = "\
-    INSERT INTO audit_events (id, organization_id, occurred_at, actor_kind, request_id, action, resource_kind, \
-                              resource_id, result, changes) \
-    VALUES ($1, $2, $3, 'system', $4, 'webhook.disable', 'webhook', $5, 'success', \
-            jsonb_build_object('enabled', jsonb_build_array(true, false), \
-                               'disabled_reason', jsonb_build_array(NULL, $6::text)))";
-
 /// Which delivery.
 #[derive(Debug, Deserialize)]
 pub struct Delivery {
@@ -100,6 +93,15 @@ struct Parcel {
     message: Uuid,
     payload: String,
     secrets: Vec<sign::WebhookSecret>,
+}
+
+/// How an attempt went.
+#[derive(Default)]
+struct Attempt {
+    status: Option<i32>,
+    milliseconds: i64,
+    error: Option<String>,
+    excerpt: Option<String>,
 }
 
 impl Handler for Deliver {
@@ -150,8 +152,7 @@ impl Deliver {
             return Ok(None);
         };
         if row.get(2) {
-            let statement = transaction.prepare_cached(STATE).await?;
-            transaction.execute(&statement, &[&delivery, &"failed"]).await?;
+            set_state(&transaction, delivery, "failed").await?;
             transaction.commit().await?;
             return Ok(None);
         }
@@ -163,21 +164,30 @@ impl Deliver {
 
     /// What could not even be prepared is not tried any more: its log says so. The job is dead, for the operator to see.
     async fn give_up(&self, organization: Uuid, delivery: Uuid) -> Result<(), Failure> {
-        let id = new_id(&*self.clock, &*self.randomness);
         let mut connection = self.database.connection().await?;
         let transaction = connection.transaction().await?;
         enter(&transaction, organization).await?;
-        let nothing = (None::<i32>, None::<&str>);
-        let statement = transaction.prepare_cached(ATTEMPT).await?;
-        transaction
-            .execute(
-                &statement,
-                &[&id, &organization, &delivery, &nothing.0, &0_i64, &Some(UNPREPARED), &nothing.1],
-            )
-            .await?;
-        let statement = transaction.prepare_cached(STATE).await?;
-        transaction.execute(&statement, &[&delivery, &"failed"]).await?;
+        let attempt = Attempt { error: Some(UNPREPARED.to_owned()), ..Attempt::default() };
+        self.log(&transaction, organization, delivery, &attempt).await?;
+        set_state(&transaction, delivery, "failed").await?;
         transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Writes an attempt into the delivery's log.
+    async fn log(
+        &self,
+        client: &impl GenericClient,
+        organization: Uuid,
+        delivery: Uuid,
+        attempt: &Attempt,
+    ) -> Result<(), Failure> {
+        let id = new_id(&*self.clock, &*self.randomness);
+        let Attempt { status, milliseconds, error, excerpt } = attempt;
+        let statement = client.prepare_cached(ATTEMPT).await?;
+        client
+            .execute(&statement, &[&id, &organization, &delivery, status, milliseconds, error, excerpt])
+            .await?;
         Ok(())
     }
 
@@ -216,22 +226,17 @@ impl Deliver {
         let delivered = status.is_some_and(|status| (200..300).contains(&status));
         let gone = status == Some(i32::from(GONE));
         let (error, excerpt) = match sent {
-            Ok(answer) => (None, Some(&answer.excerpt)),
+            Ok(answer) => (None, Some(answer.excerpt.clone())),
             Err(error) => (Some(error.to_string()), None),
         };
-        let id = new_id(&*self.clock, &*self.randomness);
         let mut connection = self.database.connection().await?;
         let transaction = connection.transaction().await?;
         enter(&transaction, organization).await?;
-        let statement = transaction.prepare_cached(ATTEMPT).await?;
-        transaction
-            .execute(&statement, &[&id, &organization, &delivery, &status, &milliseconds, &error, &excerpt])
-            .await?;
+        let attempt = Attempt { status, milliseconds, error, excerpt };
+        self.log(&transaction, organization, delivery, &attempt).await?;
         let ended = delivered || gone || job.is_last();
         if ended {
-            let statement = transaction.prepare_cached(STATE).await?;
-            let state = if delivered { "delivered" } else { "failed" };
-            transaction.execute(&statement, &[&delivery, &state]).await?;
+            set_state(&transaction, delivery, if delivered { "delivered" } else { "failed" }).await?;
         }
         if delivered {
             let statement = transaction.prepare_cached(WELL).await?;
@@ -264,16 +269,14 @@ impl Deliver {
         let reason = if gone { "gone" } else { "failing" };
         let statement = client.prepare_cached(DISABLE).await?;
         if client.execute(&statement, &[&parcel.endpoint, &reason]).await? == 1 {
-            let request =
-                request::current().map(|context| context.request_id.to_string()).unwrap_or_default();
+            let request_id = request::current().map(|context| context.request_id.to_string());
+            let origin = Origin::of_system(Some(organization), request_id.unwrap_or_default());
+            let disabled = audit::Event::new("webhook.disable", "webhook")
+                .of(parcel.endpoint)
+                .changed("enabled", true, false)
+                .changed("disabled_reason", (), reason);
             let id = new_id(&*self.clock, &*self.randomness);
-            let statement = client.prepare_cached(AUDIT).await?;
-            client
-                .execute(
-                    &statement,
-                    &[&id, &organization, &now, &request, &parcel.endpoint.to_string(), &reason],
-                )
-                .await?;
+            disabled.write(client, id, now, &origin).await?;
             tracing::warn!(action = "webhook", endpoint = %parcel.endpoint, reason, result = "disabled");
             let data = serde_json::json!({"endpoint_id": parcel.endpoint, "reason": reason});
             let event = Event { kind: DISABLED.to_owned(), timestamp: now, data };
@@ -281,4 +284,10 @@ impl Deliver {
         }
         Ok(())
     }
+}
+
+async fn set_state(client: &impl GenericClient, delivery: Uuid, state: &str) -> Result<(), Failure> {
+    let statement = client.prepare_cached(STATE).await?;
+    client.execute(&statement, &[&delivery, &state]).await?;
+    Ok(())
 }

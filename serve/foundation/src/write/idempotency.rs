@@ -1,7 +1,8 @@
 //! Idempotency-Key: a write happens once, however often it is asked for.
 //!
-//! A key belongs to its caller, its route and its payload, and to the organization and the token with which it was sent. While the first request runs, others with its key get 409;
-//! afterwards they get its answer again, byte for byte, with `Idempotency-Replayed: true`, until the key expires.
+//! A key belongs to its caller, its route and its payload, and to the organization and the token with which it was sent.
+//! While the first request runs, others with its key get 409; afterwards they get its answer again, byte for byte, with
+//! `Idempotency-Replayed: true`, until the key expires.
 
 use std::fmt;
 use std::time::Duration;

@@ -106,6 +106,16 @@ impl WriteRequest {
     }
 }
 
+/// Where a write happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// In the organization in which the actor works, if any. The write's key is good there alone.
+    Own,
+    /// In another one: one that comes to be by the effect, or that the actor joins by it. Nothing else has asked whether the
+    /// actor may, so the effect does. The key is good wherever the actor works: by the effect, that may change.
+    Other(Uuid),
+}
+
 impl Writes {
     /// Does `effect` in one transaction with its audit events and the answer for the request's key; where the key is
     /// known, answers as before and does nothing.
@@ -118,34 +128,24 @@ impl Writes {
         request: &WriteRequest,
         effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
     ) -> Result<Response, Problem> {
-        let works_in = actor.organization();
-        self.perform_of(works_in, works_in, actor, request, effect).await
+        self.perform_in(Place::Own, actor, request, effect).await
     }
 
-    /// The same within another organization than the one in which the actor works: one that comes to be by the effect,
-    /// or that the actor joins by it. Nothing else has asked whether the actor may, so the effect does. Its key is good
-    /// wherever the actor works: by the effect, that may change.
+    /// The same in another place than the organization in which the actor works.
     ///
     /// # Errors
     /// As [`Writes::perform`].
-    pub async fn perform_within(
+    pub async fn perform_in(
         &self,
-        organization: Option<Uuid>,
+        place: Place,
         actor: &Actor,
         request: &WriteRequest,
         effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
     ) -> Result<Response, Problem> {
-        self.perform_of(None, organization, actor, request, effect).await
-    }
-
-    async fn perform_of(
-        &self,
-        works_in: Option<Uuid>,
-        organization: Option<Uuid>,
-        actor: &Actor,
-        request: &WriteRequest,
-        effect: impl AsyncFnOnce(&mut Unit) -> Result<Answer, Problem>,
-    ) -> Result<Response, Problem> {
+        let (organization, works_in) = match place {
+            Place::Own => (actor.organization(), actor.organization()),
+            Place::Other(organization) => (Some(organization), None),
+        };
         let origin = Origin { organization, ..Origin::of(Some(actor), &request.context) };
         let ask = Ask {
             origin: &origin,

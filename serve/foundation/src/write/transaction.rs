@@ -12,6 +12,7 @@ use crate::database::{Database, DatabaseError, in_time};
 pub(crate) const CONTEXT: &str =
     "SELECT set_config('app.organization', $1, true), set_config('application_name', $2, true)";
 
+const ALONE: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1::text || ' ' || $2::uuid::text, 0))";
 const ENTER: &str = "SELECT set_config('app.organization', $1, true)";
 
 /// What a transaction is called in PostgreSQL's log and lists, which show its first 63 bytes.
@@ -119,6 +120,15 @@ impl Transaction {
     ) -> Result<Vec<Row>, DatabaseError> {
         let client = self.client();
         in_time(async { client.query(&client.prepare_cached(sql).await?, values).await }).await
+    }
+
+    /// Waits for whoever has this of somebody's to themselves, and has it until the transaction ends. A statement after it
+    /// sees what was committed meanwhile.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn alone(&self, with: &str, of: Uuid) -> Result<(), DatabaseError> {
+        self.query(ALONE, &[&with, &of]).await.map(drop)
     }
 
     /// Lets the rest of the transaction see another organization.

@@ -210,6 +210,24 @@ async fn what_fails_is_tried_again_then_dead_and_can_be_replayed() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn finished_jobs_go_when_their_time_is_over_however_many() {
+    let platform = Platform::start().await;
+    let finished = |count: u32, ago: &str| {
+        platform.sql(&format!(
+            "INSERT INTO jobs (id, queue, kind, payload, run_at, max_attempts, finished_at) \
+             SELECT gen_random_uuid(), 'default', 'old', 'null', now(), 1, now() - interval '{ago}' \
+             FROM generate_series(1, {count})"
+        ));
+    };
+    finished(2_500, "25 hours");
+    finished(1, "23 hours");
+    let worker = platform.work(Registry::default());
+    eventually("the old ones to go", || platform.sql("SELECT count(*) FROM jobs") == "1").await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 async fn a_panic_is_a_failure() {
     let platform = Platform::start().await;
     let worker = platform.work(Registry::default().with(Fail(platform.clone())));

@@ -159,15 +159,7 @@ impl Tally {
 
 /// The notice that an organization is refused more than is told apart.
 fn rest(organization: Option<Uuid>, of: &Notice) -> Notice {
-    let origin = Origin {
-        actor_kind: "system",
-        actor_id: None,
-        token_id: None,
-        organization,
-        address: None,
-        user_agent: None,
-        request_id: of.origin.request_id.clone(),
-    };
+    let origin = Origin::of_system(organization, of.origin.request_id.clone());
     let event = Event::new("request.deny", "operation").outcome(Outcome::Denied).changed(
         "detail",
         (),
@@ -179,6 +171,8 @@ fn rest(organization: Option<Uuid>, of: &Notice) -> Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     fn at(seconds: i64) -> OffsetDateTime {
         OffsetDateTime::UNIX_EPOCH + Duration::seconds(seconds)
@@ -222,6 +216,25 @@ mod tests {
         note(&mut tally, 1, "GET /", 61);
         assert_eq!(shown(&tally.take(at(61), true)), [("at-61".to_owned(), String::new())]);
         assert!(tally.open.is_empty() && tally.of_one.is_empty());
+    }
+
+    #[test]
+    fn sessions_that_somebody_makes_up_leave_room() {
+        let mut tally = Tally::default();
+        let made_up = |tally: &mut Tally, number: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            let session = SessionKey::of_cookie(&URL_SAFE_NO_PAD.encode(bytes)).unwrap();
+            let origin = Origin::of_system(None, "r".to_owned());
+            let key = Key::of(&origin, Some(session), "cross-site", "POST /".to_owned());
+            let event = Event::new("request.deny", "operation");
+            tally.note(key, Notice { origin, session: Some(session), event, at: at(0) })
+        };
+        let taken = (0..10_000).filter(|number| made_up(&mut tally, *number)).count();
+        assert_eq!(taken, MOST_OF_SESSIONS);
+        assert!(note(&mut tally, 1, "GET /", 0));
+        tally.take(at(60), false);
+        assert!(made_up(&mut tally, 10_000), "in the next minute there is room again");
     }
 
     #[test]
