@@ -13,6 +13,29 @@ fn path(organization: impl std::fmt::Display) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn nobody_owns_too_many_also_when_they_are_made_at_once() {
+    let stage = Stage::new().await;
+    let ada = stage.somebody("ada").await;
+    for number in 0..19 {
+        let owned = seed::organization(&stage.servers, &format!("No. {number}"));
+        seed::member(&stage.servers, owned, ada.id, "owner");
+    }
+    let body = json!({"name": "One more"});
+    // They wait for it, and go on together.
+    let lock = stage.servers.lock("organizations");
+    let make = async || ada.post("/api/v1/organizations", &body).await.status.as_u16();
+    let release = async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        tokio::task::spawn_blocking(move || lock.release()).await.unwrap();
+    };
+    let (first, second, third, ()) = tokio::join!(make(), make(), make(), release);
+    let mut statuses = [first, second, third];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409, 409]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 async fn whoever_makes_an_organization_owns_it_and_works_in_it() {
     let stage = Stage::new().await;
     let ada = stage.person("ada", "member").await;
