@@ -3,10 +3,8 @@
 
 mod attempt;
 mod back_channel;
-mod cached;
 mod callback;
 mod issuer;
-mod jwt;
 mod return_to;
 mod sign_out;
 mod start;

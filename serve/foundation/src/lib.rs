@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod auth;
 pub mod border;
+pub mod cached;
 pub mod clock;
 pub mod database;
 pub mod download;
@@ -15,6 +16,7 @@ pub mod health;
 pub mod html;
 pub mod http_client;
 pub mod jobs;
+pub mod jwt;
 pub mod migrate;
 pub mod openapi;
 pub mod outbox;

@@ -68,7 +68,7 @@ async fn end(app: &App, context: &RequestContext, ended: &Ended) -> Result<(), P
 /// log has it.
 async fn refused(app: &App, context: &RequestContext, error: TokenError) -> Result<Problem, Problem> {
     tracing::warn!(%error, "a logout token was refused");
-    if !matches!(error, TokenError::Malformed | TokenError::Algorithm | TokenError::NotSigned) {
+    if !matches!(error, TokenError::Jwt(_)) {
         note_denied(app, context, ACTION, error.reason()).await?;
     }
     Ok(Problem::new(&codes::LOGOUT_TOKEN_INVALID).detail(format!("The token is refused: {error}.")))

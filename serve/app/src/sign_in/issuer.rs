@@ -6,15 +6,15 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use foundation::cached::Cached;
 use foundation::clock::Clock;
 use foundation::http_client::{Answer, HttpClient, HttpError};
+use foundation::jwt::{JwtError, KeySet, Published};
 use jsonwebtoken::Header;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded};
 
-use super::cached::Cached;
-use super::jwt::{KeySet, Published};
 use super::token::{Expected, IdToken, Logout, LogoutToken, Somebody, TokenError};
 use crate::config::IssuerConfig;
 
@@ -209,12 +209,12 @@ impl Issuer {
         let known = self.keys.get(now, async || self.ask_keys().await).await?;
         let known = known.ok_or(IssuerError::JustFailed)?;
         match known.verify(token) {
-            Err(TokenError::NotSigned) => {}
-            verified => return Ok(verified?),
+            Err(JwtError::NotSigned) => {}
+            verified => return Ok(verified.map_err(TokenError::from)?),
         }
         match self.keys.get_newer(&known, now, async || self.ask_keys().await).await? {
-            Some(newer) => Ok(newer.verify(token)?),
-            None => Err(TokenError::NotSigned.into()),
+            Some(newer) => Ok(newer.verify(token).map_err(TokenError::from)?),
+            None => Err(TokenError::from(JwtError::NotSigned).into()),
         }
     }
 

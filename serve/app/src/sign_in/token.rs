@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use foundation::jwt::JwtError;
 use jsonwebtoken::Header;
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,15 +20,9 @@ const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
 /// Why a token is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no token, or says something in another form than it should.
-    #[error("it is malformed")]
-    Malformed,
-    /// Its algorithm is not one of those that are accepted.
-    #[error("its algorithm is not accepted")]
-    Algorithm,
-    /// None of the issuer's keys has signed it.
-    #[error("no key of the issuer has signed it")]
-    NotSigned,
+    /// It is not a token that the issuer has signed.
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
     /// It is a token of another kind.
     #[error("it is a token of another kind")]
     Kind,
@@ -64,9 +59,9 @@ impl TokenError {
     /// A stable name, for the audit log.
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Malformed => "token-malformed",
-            Self::Algorithm => "token-algorithm",
-            Self::NotSigned => "token-not-signed",
+            Self::Jwt(JwtError::Malformed) => "token-malformed",
+            Self::Jwt(JwtError::Algorithm) => "token-algorithm",
+            Self::Jwt(JwtError::NotSigned) => "token-not-signed",
             Self::Kind => "token-kind",
             Self::Issuer => "token-issuer",
             Self::Audience => "token-audience",

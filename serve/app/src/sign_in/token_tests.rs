@@ -32,7 +32,8 @@ fn identify(changes: &Value) -> Result<Somebody, TokenError> {
         "iss": "https://id.example", "aud": "app", "sub": "ada", "nonce": "n", "iat": NOW, "exp": NOW + 300,
         "sid": "s1", "email": "ada@example.test", "email_verified": true, "name": "Ada"
     });
-    let token: IdToken = serde_json::from_value(with(good, changes)).map_err(|_| TokenError::Malformed)?;
+    let token: IdToken =
+        serde_json::from_value(with(good, changes)).map_err(|_| TokenError::Jwt(JwtError::Malformed))?;
     token.check(&header(Some("JWT")), &expected(), "n")
 }
 
@@ -53,10 +54,10 @@ fn a_good_token_says_who_it_is() {
 fn a_token_for_somebody_else_is_refused() {
     let cases = [
         (json!({"iss": "https://id.example/"}), TokenError::Issuer),
-        (json!({"iss": null}), TokenError::Malformed),
+        (json!({"iss": null}), TokenError::Jwt(JwtError::Malformed)),
         (json!({"aud": "other"}), TokenError::Audience),
         (json!({"aud": []}), TokenError::Audience),
-        (json!({"aud": null}), TokenError::Malformed),
+        (json!({"aud": null}), TokenError::Jwt(JwtError::Malformed)),
         (json!({"aud": ["app", "other"]}), TokenError::Audience),
         (json!({"aud": ["app", "other"], "azp": "other"}), TokenError::Audience),
         (json!({"azp": "other"}), TokenError::Audience),
@@ -66,7 +67,7 @@ fn a_token_for_somebody_else_is_refused() {
         (json!({"sub": ""}), TokenError::Subject),
         (json!({"sub": "a\u{0}b"}), TokenError::Subject),
         (json!({"sub": "a".repeat(256)}), TokenError::Subject),
-        (json!({"sub": 1}), TokenError::Malformed),
+        (json!({"sub": 1}), TokenError::Jwt(JwtError::Malformed)),
     ];
     for (changes, error) in cases {
         assert_eq!(identify(&changes), Err(error), "{changes}");
@@ -91,7 +92,7 @@ fn clocks_may_be_a_minute_apart() {
         (json!({"nbf": NOW + 61}), TokenError::Early),
         (json!({"exp": null}), TokenError::Timeless),
         (json!({"iat": null}), TokenError::Timeless),
-        (json!({"exp": "soon"}), TokenError::Malformed),
+        (json!({"exp": "soon"}), TokenError::Jwt(JwtError::Malformed)),
     ];
     for (changes, error) in cases {
         assert_eq!(identify(&changes), Err(error), "{changes}");
@@ -136,7 +137,7 @@ fn logout(typ: Option<&str>, changes: &Value) -> Result<Logout, TokenError> {
         "jti": "1", "events": {"http://schemas.openid.net/event/backchannel-logout": {}}
     });
     let token: LogoutToken =
-        serde_json::from_value(with(good, changes)).map_err(|_| TokenError::Malformed)?;
+        serde_json::from_value(with(good, changes)).map_err(|_| TokenError::Jwt(JwtError::Malformed))?;
     token.check(&header(typ), &expected())
 }
 

@@ -32,6 +32,9 @@ impl<T> Default for Cached<T> {
 
 impl<T> Cached<T> {
     /// What is kept, or what `ask` answers. None where somebody has just asked in vain.
+    ///
+    /// # Errors
+    /// What `ask` fails with.
     pub async fn get<E>(
         &self,
         now: OffsetDateTime,
@@ -47,6 +50,9 @@ impl<T> Cached<T> {
     }
 
     /// What `ask` answers, because `seen`, which was kept, does not suffice. None where that was tried not long ago.
+    ///
+    /// # Errors
+    /// What `ask` fails with.
     pub async fn get_newer<E>(
         &self,
         seen: &Arc<T>,

@@ -45,7 +45,7 @@ fn set(keys: &[Value]) -> KeySet {
     KeySet::of(Published { keys: keys.to_vec() })
 }
 
-fn verify(keys: &KeySet, token: &str) -> std::result::Result<String, TokenError> {
+fn verify(keys: &KeySet, token: &str) -> std::result::Result<String, JwtError> {
     keys.verify::<Value>(token).map(|(_, claims)| claims["sub"].as_str().unwrap().to_owned())
 }
 
@@ -60,7 +60,7 @@ fn each_accepted_algorithm_is_verified() {
         assert!(verify(&keys, &forged).is_err(), "{name}");
     }
     // A key that is too small vouches for nobody.
-    assert_eq!(verify(&keys, all["small"].as_str().unwrap()), Err(TokenError::NotSigned));
+    assert_eq!(verify(&keys, all["small"].as_str().unwrap()), Err(JwtError::NotSigned));
 
     let signer = Signer::new();
     let keys = set(&[signer.published(&json!({"kid": "a", "use": "sig", "alg": "ES256"}))]);
@@ -75,7 +75,7 @@ fn no_other_algorithm_is() {
     let payload = encoded(&json!({"sub": "eve"}));
     let message = |algorithm: &str| format!("{}.{payload}", encoded(&json!({"alg": algorithm, "kid": "a"})));
     for name in ["none", "None", "NONE", ""] {
-        assert_eq!(verify(&keys, &format!("{}.", message(name))), Err(TokenError::Malformed), "{name}");
+        assert_eq!(verify(&keys, &format!("{}.", message(name))), Err(JwtError::Malformed), "{name}");
     }
     // Signed with what is public, or with what the key set calls a secret.
     let point = signer.0.public_key().as_ref();
@@ -84,15 +84,12 @@ fn no_other_algorithm_is() {
         let message = message("HS256");
         let mark = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
         let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(mark));
-        assert_eq!(verify(&keys, &token), Err(TokenError::Algorithm));
+        assert_eq!(verify(&keys, &token), Err(JwtError::Algorithm));
     }
     for name in ["ES384", "RS384", "PS512", "EdDSA", "HS512"] {
-        assert_eq!(verify(&keys, &format!("{}.AAAA", message(name))), Err(TokenError::Algorithm), "{name}");
+        assert_eq!(verify(&keys, &format!("{}.AAAA", message(name))), Err(JwtError::Algorithm), "{name}");
     }
-    assert_eq!(
-        verify(&keys, &signer.token(&json!({"alg": "RS256", "kid": "a"}))),
-        Err(TokenError::NotSigned)
-    );
+    assert_eq!(verify(&keys, &signer.token(&json!({"alg": "RS256", "kid": "a"}))), Err(JwtError::NotSigned));
 }
 
 #[test]
@@ -100,14 +97,14 @@ fn a_token_is_verified_by_the_key_that_it_names() {
     let (one, other) = (Signer::new(), Signer::new());
     let keys = set(&[one.published(&json!({"kid": "1"})), other.published(&json!({"kid": "2"}))]);
     assert!(verify(&keys, &one.token(&json!({"alg": "ES256", "kid": "1"}))).is_ok());
-    assert_eq!(verify(&keys, &one.token(&json!({"alg": "ES256", "kid": "2"}))), Err(TokenError::NotSigned));
-    assert_eq!(verify(&keys, &one.token(&json!({"alg": "ES256", "kid": "3"}))), Err(TokenError::NotSigned));
+    assert_eq!(verify(&keys, &one.token(&json!({"alg": "ES256", "kid": "2"}))), Err(JwtError::NotSigned));
+    assert_eq!(verify(&keys, &one.token(&json!({"alg": "ES256", "kid": "3"}))), Err(JwtError::NotSigned));
     // One that names none, by any.
     assert!(verify(&keys, &other.token(&json!({"alg": "ES256"}))).is_ok());
     // A key that comes with the token is nobody's.
     let stranger = Signer::new();
     let header = json!({"alg": "ES256", "jwk": stranger.published(&json!({"kid": "1"})), "kid": "1"});
-    assert_eq!(verify(&keys, &stranger.token(&header)), Err(TokenError::NotSigned));
+    assert_eq!(verify(&keys, &stranger.token(&header)), Err(JwtError::NotSigned));
 }
 
 #[test]
@@ -123,8 +120,8 @@ fn keys_for_other_purposes_and_of_other_kinds_are_passed_over() {
     ]);
     let token = |kid: &str| signer.token(&json!({"alg": "ES256", "kid": kid}));
     assert!(verify(&keys, &token("good")).is_ok());
-    assert_eq!(verify(&keys, &token("encrypts")), Err(TokenError::NotSigned));
-    assert_eq!(verify(&keys, &token("other")), Err(TokenError::NotSigned));
+    assert_eq!(verify(&keys, &token("encrypts")), Err(JwtError::NotSigned));
+    assert_eq!(verify(&keys, &token("other")), Err(JwtError::NotSigned));
 }
 
 #[test]
@@ -135,7 +132,7 @@ fn what_is_no_token_or_must_be_understood_is_refused() {
     let critical = signer.token(&json!({"alg": "ES256", "crit": ["exp"], "exp": 1}));
     let long = "a".repeat(LONGEST + 1);
     for bad in ["", "a", "a.b", "a.b.c", "a.b.c.d", "....", "\u{e9}.\u{e9}.\u{e9}", &critical, &long] {
-        assert_eq!(verify(&keys, bad), Err(TokenError::Malformed), "{bad:.40}");
+        assert_eq!(verify(&keys, bad), Err(JwtError::Malformed), "{bad:.40}");
     }
     assert!(verify(&keys, &good).is_ok());
     let cut = &good[..good.len() - 1];

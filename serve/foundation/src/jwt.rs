@@ -1,4 +1,5 @@
-//! Signed tokens, verified by `ring` with the keys that the issuer publishes: ES256, RS256 and PS256, and nothing else.
+//! Signed tokens (JWT, RFC 7519) of others, verified by `ring` with the keys that they publish: ES256, RS256 and PS256, and
+//! nothing else.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -15,12 +16,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::token::TokenError;
-
 /// More keys than an issuer has in a rotation.
 const MOST_KEYS: usize = 64;
 /// A longer token is none of an issuer that means well.
-pub const LONGEST: usize = 16 * 1024;
+const LONGEST: usize = 16 * 1024;
 
 static RING: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
@@ -35,7 +34,21 @@ static RING: CryptoProvider = CryptoProvider {
     },
 };
 
-/// The issuer's keys, as far as signatures can be verified with them.
+/// Why a token is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    /// It is no token, or says something in another form than it should.
+    #[error("it is malformed")]
+    Malformed,
+    /// Its algorithm is not one of those that are accepted.
+    #[error("its algorithm is not accepted")]
+    Algorithm,
+    /// None of the keys has signed it.
+    #[error("no known key has signed it")]
+    NotSigned,
+}
+
+/// Somebody's keys, as far as signatures can be verified with them.
 #[derive(Debug)]
 pub struct KeySet(Vec<Key>);
 
@@ -54,6 +67,7 @@ pub struct Published {
 
 impl KeySet {
     /// The keys that can be used.
+    #[must_use]
     pub fn of(published: Published) -> Self {
         // The first to verify a token says how; it is always the same.
         let _installed_before = RING.install_default();
@@ -62,22 +76,32 @@ impl KeySet {
     }
 
     /// How many there are.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// What the token says, if one of the keys has signed it.
-    pub fn verify<T: DeserializeOwned>(&self, token: &str) -> std::result::Result<(Header, T), TokenError> {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the token says, if one of the keys has signed it. Its times and names are for the caller to compare.
+    ///
+    /// # Errors
+    /// [`JwtError`].
+    pub fn verify<T: DeserializeOwned>(&self, token: &str) -> std::result::Result<(Header, T), JwtError> {
         if token.len() > LONGEST {
-            return Err(TokenError::Malformed);
+            return Err(JwtError::Malformed);
         }
-        let header = decode_header(token).map_err(|_| TokenError::Malformed)?;
+        let header = decode_header(token).map_err(|_| JwtError::Malformed)?;
         if !matches!(header.alg, Algorithm::ES256 | Algorithm::RS256 | Algorithm::PS256) {
-            return Err(TokenError::Algorithm);
+            return Err(JwtError::Algorithm);
         }
         // Nothing that must be understood is.
         if header.crit.is_some() || header.enc.is_some() || header.zip.is_some() {
-            return Err(TokenError::Malformed);
+            return Err(JwtError::Malformed);
         }
         let fitting = self.0.iter().filter(|key| {
             key.algorithms.contains(&header.alg) && (header.kid.is_none() || header.kid == key.id)
@@ -90,10 +114,10 @@ impl KeySet {
             match decode::<T>(token, &key.key, &validation) {
                 Ok(token) => return Ok((token.header, token.claims)),
                 Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {}
-                Err(_) => return Err(TokenError::Malformed),
+                Err(_) => return Err(JwtError::Malformed),
             }
         }
-        Err(TokenError::NotSigned)
+        Err(JwtError::NotSigned)
     }
 }
 
