@@ -119,8 +119,8 @@ impl ServeConfig {
         let database = reader.database("DATABASE");
         let durable = reader.valkey("VALKEY_DURABLE");
         let cache = reader.valkey("VALKEY_CACHE");
-        let secret_key = secret_key(&mut reader);
-        let sealing_keys = sealing_keys(&mut reader);
+        let secret_key = reader.secret_key();
+        let sealing_keys = reader.sealing_keys();
         let issuer = issuer(&mut reader);
         let extra_authorities = reader.extra_authorities();
         let tracker = reader.sentry_dsn();
@@ -154,31 +154,6 @@ impl ServeConfig {
             })
         })();
         reader.finish(config)
-    }
-}
-
-/// `SECRET_KEY_FILE`: at least 32 bytes, from which keys are derived.
-fn secret_key(reader: &mut Reader) -> Option<Secret> {
-    let name = "SECRET_KEY_FILE";
-    let secret = reader.secret(name)?;
-    if secret.expose().len() < 32 {
-        reader
-            .problem(format!("{name}: the file holds less than 32 bytes; write a long random text into it"));
-        return None;
-    }
-    Some(secret)
-}
-
-/// `SEALING_KEYS_FILE`: a key a line, the one that seals first.
-fn sealing_keys(reader: &mut Reader) -> Option<Arc<KeyRing>> {
-    let name = "SEALING_KEYS_FILE";
-    let text = reader.secret(name)?;
-    match KeyRing::parse(text.expose()) {
-        Ok(keys) => Some(Arc::new(keys)),
-        Err(error) => {
-            reader.problem(format!("{name}: {error}"));
-            None
-        }
     }
 }
 

@@ -7,12 +7,14 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use url::Url;
 
+use crate::seal::KeyRing;
 use crate::telemetry::sentry::{Dsn, Scheme};
 
 /// A secret read from a file. Printing it prints nothing of it.
@@ -20,6 +22,12 @@ use crate::telemetry::sentry::{Dsn, Scheme};
 pub struct Secret(String);
 
 impl Secret {
+    /// Keeps a text to itself.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The secret itself, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -322,6 +330,32 @@ impl<'a> Reader<'a> {
             }
             None => {
                 self.problem(format!("{name}: {path} is not UTF-8 text"));
+                None
+            }
+        }
+    }
+
+    /// `SECRET_KEY_FILE`: at least 32 bytes, from which keys are derived.
+    pub fn secret_key(&mut self) -> Option<Secret> {
+        let name = "SECRET_KEY_FILE";
+        let secret = self.secret(name)?;
+        if secret.expose().len() < 32 {
+            self.problem(format!(
+                "{name}: the file holds less than 32 bytes; write a long random text into it"
+            ));
+            return None;
+        }
+        Some(secret)
+    }
+
+    /// `SEALING_KEYS_FILE`: a key a line, the one that seals first.
+    pub fn sealing_keys(&mut self) -> Option<Arc<KeyRing>> {
+        let name = "SEALING_KEYS_FILE";
+        let text = self.secret(name)?;
+        match KeyRing::parse(text.expose()) {
+            Ok(keys) => Some(Arc::new(keys)),
+            Err(error) => {
+                self.problem(format!("{name}: {error}"));
                 None
             }
         }

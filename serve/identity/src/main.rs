@@ -1,0 +1,91 @@
+//! The OpenID Connect issuer that brokers the login providers: applications know it alone.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use foundation::environment::ConfigErrors;
+use foundation::{migrate, tls};
+
+mod attempt;
+mod config;
+mod process;
+mod request;
+mod routes;
+mod schema;
+mod secret;
+mod settings;
+mod state;
+mod upstream;
+
+use config::MigrateConfig;
+
+/// The OpenID Connect issuer. Its configuration is its environment.
+#[derive(Parser)]
+#[command(name = "identity", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT (the default)
+    Serve,
+    /// Bring the schema up to date
+    Migrate,
+}
+
+/// Why a command failed; the environment's problems have an exit code of their own.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Environment(#[from] ConfigErrors),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error(transparent)]
+    Migrate(#[from] migrate::MigrateError),
+    #[error(
+        "listening on {address}: {source}; is another process on this port, and is the address this host's?"
+    )]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("preparing to hear signals: {0}")]
+    Signals(std::io::Error),
+    #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
+    Services(#[from] rustls::Error),
+    #[error("starting the log: {0}")]
+    Log(#[from] tracing::subscriber::SetGlobalDefaultError),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("nothing has chosen a cryptography provider before the first line of main");
+    let outcome = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => process::serve().await,
+        Command::Migrate => run_migrations().await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("identity: {failure}");
+            ExitCode::from(if matches!(failure, Failure::Environment(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+async fn run_migrations() -> Result<(), Failure> {
+    let config = MigrateConfig::read(variable)?;
+    let role = config.serving_role.as_deref();
+    let applied = migrate::migrate(schema::MIGRATIONS, &config.database, &config.ca, role).await?;
+    for name in &applied {
+        println!("applied {name}");
+    }
+    println!("the schema is at version {}", schema::newest());
+    Ok(())
+}

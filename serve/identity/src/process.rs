@@ -1,0 +1,85 @@
+//! The process that serves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foundation::border::{self, Border};
+use foundation::clock::{SystemClock, SystemRandomness};
+use foundation::database::Database;
+use foundation::health::Health;
+use foundation::http_client::{self, HttpClient};
+use foundation::request::{Contexts, Edges};
+use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
+use foundation::webhook::resolve::NameServers;
+use foundation::{server, tls};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::config::ServeConfig;
+use crate::state::Broker;
+use crate::{Failure, routes, schema, variable};
+
+/// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
+const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
+
+/// Runs until SIGTERM or SIGINT, and then ends in order.
+pub async fn serve() -> Result<(), Failure> {
+    let config = ServeConfig::read(variable)?;
+    let tls = config.listen.tls.as_ref().map(tls::server).transpose()?;
+    let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let listener = listen(config.listen.application).await?;
+    let metrics_listener = listen(config.metrics).await?;
+    let metrics = Arc::new(Metrics::new("identity", env!("CARGO_PKG_VERSION"), &config.release));
+    let scrubber = Scrubber::new(&[]);
+    let broker = Arc::new(broker(&config, &metrics)?);
+    let contexts = Contexts {
+        clock: Arc::new(SystemClock),
+        randomness: Arc::new(SystemRandomness),
+        edges: Edges::new(config.trusted_proxies.clone()),
+        secrets: scrubber.clone(),
+    };
+    let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
+    JsonLines::new(Arc::new(SystemClock), scrubber, std::io::stdout()).install(None)?;
+    tracing::info!(
+        address = %config.listen.application,
+        metrics = %config.metrics,
+        issuer = broker.issuer,
+        clients = config.settings.clients.len(),
+        providers = config.settings.providers.len(),
+        release = config.release,
+        "serving"
+    );
+    // Metrics stay readable while requests are finished: their task ends with the process.
+    tokio::spawn(server::serve(metrics_listener, None, telemetry::router(metrics), std::future::pending()));
+    server::serve(listener, tls, routes::router(broker, border), told_to_stop(terminate, interrupt)).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn broker(config: &ServeConfig, metrics: &Metrics) -> Result<Broker, Failure> {
+    let database = Database::new(&config.stores.database, &config.stores.ca)?;
+    let checked = database.clone();
+    let health = Health::new(metrics).check("database", CHECK_LIMIT, move || {
+        let database = checked.clone();
+        async move { database.check(schema::newest()).await }
+    });
+    let resolver = Arc::new(NameServers::of_system());
+    // Somebody waits for it.
+    let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
+    let http = HttpClient::new(resolver, &config.extra_authorities, limits)?;
+    let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
+    Ok(Broker::new(config, database, Arc::new(health), http, made_by))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })
+}
+
+async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,16 @@
+//! Every path of the issuer, in one place.
+
+use std::sync::Arc;
+
+use axum::Router;
+use foundation::border::{self, Border};
+use foundation::health;
+
+use crate::state::Broker;
+
+/// The issuer's paths, within its border.
+pub fn router(broker: Arc<Broker>, border: Border) -> Router {
+    let probes = health::router(Arc::clone(&broker.health));
+    let router = Router::new().with_state(broker).merge(probes);
+    border::around(router, border)
+}

@@ -1,0 +1,26 @@
+//! The issuer's schema: its migrations, in order.
+
+use foundation::audit;
+use foundation::migrate::Migration;
+
+/// In order. A migration that has been released is never edited; the next one corrects it.
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "accounts", sql: include_str!("../migrations/0001_accounts.sql") },
+    Migration { version: 2, name: "audit", sql: audit::MIGRATION },
+    Migration { version: 3, name: "provider", sql: include_str!("../migrations/0003_provider.sql") },
+];
+
+/// The version of the schema that this program expects.
+pub fn newest() -> i32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_in_order() {
+        assert!(foundation::migrate::are_in_order(MIGRATIONS));
+    }
+}

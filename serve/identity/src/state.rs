@@ -1,0 +1,59 @@
+//! What every request may use.
+
+use std::sync::Arc;
+
+use foundation::clock::{Clock, Randomness};
+use foundation::database::Database;
+use foundation::health::Health;
+use foundation::http_client::HttpClient;
+use foundation::seal::KeyRing;
+use url::Url;
+
+use crate::config::ServeConfig;
+use crate::settings::Settings;
+
+/// What every request may use.
+#[derive(Debug)]
+pub struct Broker {
+    /// The issuer's name: `https://name`, without a slash at its end.
+    pub issuer: String,
+    /// Where people reach it.
+    pub public_url: Url,
+    /// Where things are kept.
+    pub database: Database,
+    /// Whether it answers.
+    pub health: Arc<Health>,
+    /// Who may ask, and which login providers there are.
+    pub settings: Settings,
+    /// Seals tokens and keys at rest.
+    pub sealing: Arc<KeyRing>,
+    /// Asks login providers and clients.
+    pub http: HttpClient,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes secrets and identifiers.
+    pub randomness: Arc<dyn Randomness>,
+}
+
+impl Broker {
+    /// Puts together what requests use; nothing is connected yet.
+    pub fn new(
+        config: &ServeConfig,
+        database: Database,
+        health: Arc<Health>,
+        http: HttpClient,
+        (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
+    ) -> Self {
+        Self {
+            issuer: config.public_url.as_str().trim_end_matches('/').to_owned(),
+            public_url: config.public_url.clone(),
+            database,
+            health,
+            settings: config.settings.clone(),
+            sealing: Arc::clone(&config.stores.sealing_keys),
+            http,
+            clock,
+            randomness,
+        }
+    }
+}
