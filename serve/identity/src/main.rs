@@ -6,13 +6,18 @@ use clap::{Parser, Subcommand};
 use foundation::environment::ConfigErrors;
 use foundation::{migrate, tls};
 
+mod accounts;
 mod attempt;
 mod config;
+mod errands;
+mod pages;
 mod process;
+mod provider;
 mod request;
 mod routes;
 mod schema;
 mod secret;
+mod session;
 mod settings;
 mod state;
 mod upstream;

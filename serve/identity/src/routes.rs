@@ -7,10 +7,16 @@ use foundation::border::{self, Border};
 use foundation::health;
 
 use crate::state::Broker;
+use crate::{pages, provider, upstream};
 
 /// The issuer's paths, within its border.
 pub fn router(broker: Arc<Broker>, border: Border) -> Router {
     let probes = health::router(Arc::clone(&broker.health));
-    let router = Router::new().with_state(broker).merge(probes);
+    let router = Router::new()
+        .merge(provider::routes())
+        .merge(upstream::routes())
+        .merge(pages::routes())
+        .with_state(broker)
+        .merge(probes);
     border::around(router, border)
 }

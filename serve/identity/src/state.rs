@@ -7,6 +7,8 @@ use foundation::database::Database;
 use foundation::health::Health;
 use foundation::http_client::HttpClient;
 use foundation::seal::KeyRing;
+use foundation::write::Writes;
+use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
 
 use crate::config::ServeConfig;
@@ -21,6 +23,8 @@ pub struct Broker {
     pub public_url: Url,
     /// Where things are kept.
     pub database: Database,
+    /// Does writes, with their audit events.
+    pub writes: Writes,
     /// Whether it answers.
     pub health: Arc<Health>,
     /// Who may ask, and which login providers there are.
@@ -44,7 +48,9 @@ impl Broker {
         http: HttpClient,
         (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
     ) -> Self {
+        let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
         Self {
+            writes,
             issuer: config.public_url.as_str().trim_end_matches('/').to_owned(),
             public_url: config.public_url.clone(),
             database,

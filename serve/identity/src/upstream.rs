@@ -1,6 +1,16 @@
 //! The login providers: where people are sent, and who comes back.
 
+use std::sync::Arc;
+
+use axum::Router;
 use time::OffsetDateTime;
+
+use crate::state::Broker;
+
+/// Where people leave for a login provider, and where they come back.
+pub fn routes() -> Router<Arc<Broker>> {
+    Router::new()
+}
 
 /// Somebody who has just proven to a login provider who they are, and what that provider says of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
