@@ -5,4 +5,5 @@
 
 mod clients;
 pub mod issuer;
+pub mod program;
 pub mod servers;

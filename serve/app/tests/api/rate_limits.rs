@@ -7,8 +7,8 @@ use foundation::testing::servers::{Server, wait_until};
 use serde_json::json;
 
 use crate::stage::Stage;
-use crate::support::application::{Answer, Connection};
 use crate::support::seed::{self, ALL_SCOPES};
+use foundation::testing::program::{Answer, Connection};
 
 /// A path where somebody could guess at what they do not have.
 const KNOCK: &str = "/api/v1/memberships";

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use axum::http::Method;
 use foundation::auth::session::COOKIE;
+use foundation::testing::program::ask;
 use foundation::testing::servers::{Server, Servers, wait_until};
 use rustix::process::Signal;
 use serde_json::json;
-use support::application::{Answer, Application, ask, environment, exchange, migrate, run};
+use support::application::{Answer, Application, environment, exchange, migrate, run};
 use support::seed;
 
 const PROJECTS: &str = "/api/v1/projects";
