@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foundation::environment::ConfigErrors;
+use foundation::signing::ShortSecret;
 use foundation::{migrate, tls};
 
 mod accounts;
 mod attempt;
 mod config;
 mod errands;
+mod keys;
 mod pages;
 mod process;
 mod provider;
@@ -23,6 +25,8 @@ mod state;
 mod upstream;
 
 use config::MigrateConfig;
+use keys::command::{KeysCommand, KeysError};
+use session::command::{SessionsCommand, SessionsError};
 
 /// The OpenID Connect issuer. Its configuration is its environment.
 #[derive(Parser)]
@@ -38,6 +42,34 @@ enum Command {
     Serve,
     /// Bring the schema up to date
     Migrate,
+    /// Make the next signing keys
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// List and end the sessions of people
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+}
+
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Environment(problems) => Self::Environment(problems),
+            error => Self::Keys(error),
+        }
+    }
+}
+
+impl From<SessionsError> for Failure {
+    fn from(error: SessionsError) -> Self {
+        match error {
+            SessionsError::Environment(problems) => Self::Environment(problems),
+            error => Self::Sessions(error),
+        }
+    }
 }
 
 /// Why a command failed; the environment's problems have an exit code of their own.
@@ -55,6 +87,12 @@ enum Failure {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("preparing to hear signals: {0}")]
     Signals(std::io::Error),
+    #[error("preparing to guard forms: {0}")]
+    Secret(#[from] ShortSecret),
+    #[error(transparent)]
+    Keys(KeysError),
+    #[error(transparent)]
+    Sessions(SessionsError),
     #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
     Services(#[from] rustls::Error),
     #[error("starting the log: {0}")]
@@ -70,6 +108,10 @@ async fn main() -> ExitCode {
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => process::serve().await,
         Command::Migrate => run_migrations().await,
+        Command::Keys { command } => keys::command::run(command, variable).await.map_err(Failure::from),
+        Command::Sessions { command } => {
+            session::command::run(command, variable).await.map_err(Failure::from)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

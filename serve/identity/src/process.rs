@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::ServeConfig;
 use crate::state::Broker;
-use crate::{Failure, routes, schema, variable};
+use crate::{Failure, provider, routes, schema, variable};
 
 /// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
 const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
@@ -51,6 +51,7 @@ pub async fn serve() -> Result<(), Failure> {
         release = config.release,
         "serving"
     );
+    tokio::spawn(keep(Arc::clone(&broker)));
     // Metrics stay readable while requests are finished: their task ends with the process.
     tokio::spawn(server::serve(metrics_listener, None, telemetry::router(metrics), std::future::pending()));
     server::serve(listener, tls, routes::router(broker, border), told_to_stop(terminate, interrupt)).await;
@@ -70,7 +71,14 @@ fn broker(config: &ServeConfig, metrics: &Metrics) -> Result<Broker, Failure> {
     let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
     let http = HttpClient::new(resolver, &config.extra_authorities, limits)?;
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
-    Ok(Broker::new(config, database, Arc::new(health), http, made_by))
+    let broker = Broker::new(config, database, Arc::new(health), http, made_by)?;
+    broker.provider.register(metrics);
+    Ok(broker)
+}
+
+/// Keeps what has to be kept in order as long as the process lives. What is undone at its end is done by the next one.
+async fn keep(broker: Arc<Broker>) {
+    tokio::join!(broker.provider.keys.keep(), provider::sweep::keep(&broker));
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use client::{Algorithm, Client, Proof};
+pub use client::{Algorithm, Client, Proof, SCOPES};
 pub use provider::{Credential, Kind, Provider};
 
 /// The file's content.

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
+use foundation::auth::csrf::Csrf;
 use foundation::clock::{Clock, Randomness};
 use foundation::database::Database;
 use foundation::health::Health;
 use foundation::http_client::HttpClient;
 use foundation::seal::KeyRing;
+use foundation::signing::ShortSecret;
 use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
 
 use crate::config::ServeConfig;
+use crate::keys::{Keys, Stores};
+use crate::provider::Provider;
 use crate::settings::Settings;
 
 /// What every request may use.
@@ -33,6 +37,10 @@ pub struct Broker {
     pub sealing: Arc<KeyRing>,
     /// Asks login providers and clients.
     pub http: HttpClient,
+    /// What the endpoints for clients share.
+    pub provider: Provider,
+    /// Guards forms.
+    pub csrf: Csrf,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes secrets and identifiers.
@@ -41,17 +49,31 @@ pub struct Broker {
 
 impl Broker {
     /// Puts together what requests use; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A secret that is too short, which the configuration has refused before.
     pub fn new(
         config: &ServeConfig,
         database: Database,
         health: Arc<Health>,
         http: HttpClient,
         (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
-    ) -> Self {
+    ) -> Result<Self, ShortSecret> {
         let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
-        Self {
+        let issuer = config.public_url.as_str().trim_end_matches('/').to_owned();
+        let secret = config.secret_key.expose().as_bytes();
+        let keys = Keys::new(Stores {
+            database: database.clone(),
+            writes: writes.clone(),
+            sealing: Arc::clone(&config.stores.sealing_keys),
+            clock: clock.clone(),
+            randomness: randomness.clone(),
+        });
+        Ok(Self {
+            csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
+            provider: Provider::new(&issuer, Arc::new(keys)),
             writes,
-            issuer: config.public_url.as_str().trim_end_matches('/').to_owned(),
+            issuer,
             public_url: config.public_url.clone(),
             database,
             health,
@@ -60,6 +82,6 @@ impl Broker {
             http,
             clock,
             randomness,
-        }
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! The login providers: where people are sent, and who comes back.
 
+pub mod refresh;
+
 use std::sync::Arc;
 
 use axum::Router;
