@@ -15,6 +15,8 @@ const OF_CLIENT: Quota = Quota::per_minute(10);
 const OF_ADDRESS: Quota = Quota::per_minute(60);
 /// Callers that are known at once. Beyond that, strangers share what is left.
 const MOST: usize = 20_000;
+/// Microseconds between two looks for callers that need not be known any more: each look goes through all of them.
+const LOOKS: i64 = 1_000_000;
 
 /// Who is slowed: everybody at an address, or one client there, by its place among the clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +33,13 @@ impl Caller {
 
 /// How much has failed.
 #[derive(Debug, Default)]
-pub struct Throttle(Mutex<HashMap<Caller, i64>>);
+pub struct Throttle(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    callers: HashMap<Caller, i64>,
+    looked_at: i64,
+}
 
 impl Throttle {
     /// Whether another attempt may be made.
@@ -42,7 +50,7 @@ impl Throttle {
         let now = microseconds(now);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waits = callers(address, client).filter_map(|caller| {
-            let full_at = known.get(&placed(&known, caller)).copied();
+            let full_at = known.callers.get(&known.place(caller)).copied();
             let (passes, full_at) = decide(caller.quota(), full_at, now);
             (!passes).then(|| standing(caller.quota(), full_at, now).retry_after)
         });
@@ -53,13 +61,25 @@ impl Throttle {
     pub fn failed(&self, address: IpAddr, client: Option<usize>, now: OffsetDateTime) {
         let now = microseconds(now);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.callers.len() >= MOST && now.saturating_sub(known.looked_at) >= LOOKS {
+            known.callers.retain(|_, full_at| *full_at > now);
+            known.looked_at = now;
+        }
         for caller in callers(address, client) {
-            if known.len() >= MOST && !known.contains_key(&caller) {
-                known.retain(|_, full_at| *full_at > now);
-            }
-            let place = placed(&known, caller);
-            let (_, full_at) = decide(caller.quota(), known.get(&place).copied(), now);
-            known.insert(place, full_at);
+            let place = known.place(caller);
+            let (_, full_at) = decide(caller.quota(), known.callers.get(&place).copied(), now);
+            known.callers.insert(place, full_at);
+        }
+    }
+}
+
+impl Known {
+    /// Under whom a caller is kept.
+    fn place(&self, caller: Caller) -> Caller {
+        if self.callers.len() < MOST || self.callers.contains_key(&caller) {
+            caller
+        } else {
+            Caller { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), client: caller.client }
         }
     }
 }
@@ -68,15 +88,6 @@ fn callers(address: IpAddr, client: Option<usize>) -> impl Iterator<Item = Calle
     let address = network(address);
     let everybody = Caller { address, client: None };
     std::iter::once(everybody).chain(client.map(|client| Caller { address, client: Some(client) }))
-}
-
-/// Under whom a caller is kept.
-fn placed(known: &HashMap<Caller, i64>, caller: Caller) -> Caller {
-    if known.len() < MOST || known.contains_key(&caller) {
-        caller
-    } else {
-        Caller { address: IpAddr::V6(Ipv6Addr::UNSPECIFIED), client: caller.client }
-    }
 }
 
 /// Whoever has one IPv6 address has all of its network.
@@ -137,7 +148,7 @@ mod tests {
         for number in 0..50_000_u32 {
             throttle.failed(IpAddr::from(number.to_be_bytes()), Some(1), NOW);
         }
-        assert!(throttle.0.lock().unwrap().len() <= MOST + 2);
+        assert!(throttle.0.lock().unwrap().callers.len() <= MOST + 2);
         assert!(throttle.check(address("198.51.100.1"), None, NOW).is_err(), "strangers share what is left");
         assert_eq!(throttle.check(address("198.51.100.1"), None, NOW + Duration::from_secs(60)), Ok(()));
     }

@@ -77,7 +77,7 @@ async fn a_code_is_for_its_client_and_its_browser() {
     let ada = scene.person();
     // Another client has nothing of it, and does no harm.
     let code = scene.code(&ada, &[]).await;
-    let stolen = scene.post_as("other app", "/token", &redemption(&code, &[])).await;
+    let stolen = scene.post_as("other", "/token", &redemption(&code, &[])).await;
     assert_eq!(error(&stolen), "invalid_grant");
     assert_eq!(scene.audited("code.redeem"), "denied client");
     assert_eq!(scene.redeem(&code, &[]).await.status, 200);

@@ -76,7 +76,7 @@ async fn a_client_gets_the_login_providers_token_of_its_own_person() {
     }
     let google = [("audience", "google")];
     assert_eq!(error(&exchange(&scene, "app", "x", &google).await), "invalid_grant");
-    assert_eq!(error(&exchange(&scene, "other app", token, &google).await), "unauthorized_client");
+    assert_eq!(error(&exchange(&scene, "other", token, &google).await), "unauthorized_client");
     let id_token = tokens["id_token"].as_str().unwrap();
     assert_eq!(error(&exchange(&scene, "app", id_token, &google).await), "invalid_grant");
     // Another client's token is nobody's.

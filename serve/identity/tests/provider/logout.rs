@@ -24,7 +24,7 @@ async fn a_client_of_the_session_signs_its_person_out_everywhere() {
     let ada = scene.person();
     let tokens = scene.tokens(&ada, &[]).await;
     let hint = tokens["id_token"].as_str().unwrap();
-    let other = [("client_id", "other app"), ("redirect_uri", "https://other.example.test/callback")];
+    let other = [("client_id", "other"), ("redirect_uri", "https://other.example.test/callback")];
     scene.code(&ada, &other).await;
     let old = [("client_id", "old"), ("redirect_uri", "https://old.example.test/callback")];
     scene.code(&ada, &old).await;
@@ -41,7 +41,7 @@ async fn a_client_of_the_session_signs_its_person_out_everywhere() {
     // Those are told that want to know.
     let told = scene
         .sql("SELECT string_agg(payload->>'client_id', ', ' ORDER BY payload->>'client_id') FROM errands");
-    assert_eq!(told, "app, other app");
+    assert_eq!(told, "app, other");
     let session =
         scene.sql("SELECT DISTINCT payload->>'session' FROM errands WHERE kind = 'back_channel_logout'");
     assert_eq!(session, ada.session.to_string());
@@ -116,7 +116,7 @@ async fn nobody_is_sent_where_the_client_has_not_said() {
         vec![("id_token_hint", hint), ("post_logout_redirect_uri", "https://other.example.test/bye")],
         vec![("post_logout_redirect_uri", BYE)],
         vec![("client_id", "nobody"), ("post_logout_redirect_uri", BYE)],
-        vec![("id_token_hint", hint), ("client_id", "other app")],
+        vec![("id_token_hint", hint), ("client_id", "other")],
         vec![("id_token_hint", forged.as_str()), ("post_logout_redirect_uri", BYE)],
         vec![("id_token_hint", "nonsense")],
         vec![("id_token_hint", tokens["access_token"].as_str().unwrap())],

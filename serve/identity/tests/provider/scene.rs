@@ -59,7 +59,7 @@ fn settings(servers: &Servers, key: &EcdsaKeyPair) -> String {
         scopes = ["openid", "email", "profile", "offline_access"]
         upstream_tokens = true
         [[client]]
-        id = "other app"
+        id = "other"
         secret_file = "{secret}"
         redirect_uris = ["https://other.example.test/callback"]
         post_logout_redirect_uris = ["https://other.example.test/bye"]

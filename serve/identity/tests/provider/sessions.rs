@@ -117,5 +117,5 @@ async fn what_has_ended_is_swept() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let code = scene.code(&bob, &[]).await;
-    assert_eq!(error(&scene.post_as("other app", "/token", &redemption(&code, &[])).await), "invalid_grant");
+    assert_eq!(error(&scene.post_as("other", "/token", &redemption(&code, &[])).await), "invalid_grant");
 }
