@@ -54,7 +54,7 @@ const SWEEPS: [Sweep; 9] = [
         name: "sessions",
         sql: "WITH ended AS (SELECT id FROM browser_sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 \
               FOR UPDATE SKIP LOCKED), \
-              grants_ended AS (UPDATE grants SET ended_at = $1, ended_because = 'expired', session_id = NULL \
+              grants_ended AS (UPDATE grants SET ended_at = $1, ended_because = 'expired' \
               WHERE session_id IN (SELECT id FROM ended) AND ended_at IS NULL \
               AND NOT 'offline_access' = ANY(string_to_array(scope, ' '))) \
               DELETE FROM browser_sessions WHERE id IN (SELECT id FROM ended)",
