@@ -7,3 +7,4 @@ mod clients;
 pub mod issuer;
 pub mod program;
 pub mod servers;
+pub mod smtp;
