@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foundation::environment::ConfigErrors;
+use foundation::mail::SmtpError;
+use foundation::signing::ShortSecret;
 use foundation::{migrate, tls};
 
 mod accounts;
@@ -13,6 +15,7 @@ mod errands;
 mod pages;
 mod process;
 mod provider;
+mod recover;
 mod request;
 mod routes;
 mod schema;
@@ -38,6 +41,11 @@ enum Command {
     Serve,
     /// Bring the schema up to date
     Migrate,
+    /// Print a link that lets somebody in once, within a quarter of an hour, without any login provider
+    Recover {
+        /// The account's identifier, or an address that one account has
+        user: String,
+    },
 }
 
 /// Why a command failed; the environment's problems have an exit code of their own.
@@ -57,6 +65,12 @@ enum Failure {
     Signals(std::io::Error),
     #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
     Services(#[from] rustls::Error),
+    #[error("preparing to guard forms: {0}")]
+    Secret(#[from] ShortSecret),
+    #[error("preparing to send mail: {0}; is every certificate in EXTRA_CA_FILE an authority's?")]
+    Mail(#[from] SmtpError),
+    #[error(transparent)]
+    Recover(#[from] recover::RecoverError),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -70,6 +84,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => process::serve().await,
         Command::Migrate => run_migrations().await,
+        Command::Recover { user } => recover::run(&user, variable).await,
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

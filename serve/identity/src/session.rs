@@ -33,6 +33,12 @@ pub async fn current(broker: &Broker, headers: &HeaderMap) -> Result<Option<Brow
     Err(Problem::new(&codes::INTERNAL))
 }
 
+/// The header `Set-Cookie` that takes the session's cookie away.
+#[must_use]
+pub fn clear_cookie() -> HeaderValue {
+    HeaderValue::from_static("__Host-session=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0")
+}
+
 /// Begins a session with a secret of its own, and ends the `previous` one of this browser; with the header `Set-Cookie` that
 /// hands the secret out.
 ///

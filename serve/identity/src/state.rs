@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use foundation::auth::csrf::Csrf;
 use foundation::clock::{Clock, Randomness};
 use foundation::database::Database;
 use foundation::health::Health;
 use foundation::http_client::HttpClient;
+use foundation::mail::Mailer;
 use foundation::seal::KeyRing;
+use foundation::signing::ShortSecret;
 use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
 
+use crate::accounts::guesses::Guesses;
 use crate::config::ServeConfig;
 use crate::settings::Settings;
 
@@ -33,6 +37,12 @@ pub struct Broker {
     pub sealing: Arc<KeyRing>,
     /// Asks login providers and clients.
     pub http: HttpClient,
+    /// Guards forms.
+    pub csrf: Csrf,
+    /// Sends mail, where a mail server is configured.
+    pub mailer: Option<Mailer>,
+    /// Slows whoever guesses secrets.
+    pub guesses: Guesses,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes secrets and identifiers.
@@ -41,15 +51,23 @@ pub struct Broker {
 
 impl Broker {
     /// Puts together what requests use; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A secret that is too short, which the configuration has refused before.
     pub fn new(
         config: &ServeConfig,
         database: Database,
         health: Arc<Health>,
         http: HttpClient,
+        mailer: Option<Mailer>,
         (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
-    ) -> Self {
+    ) -> Result<Self, ShortSecret> {
         let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
-        Self {
+        let secret = config.secret_key.expose().as_bytes();
+        Ok(Self {
+            csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
+            mailer,
+            guesses: Guesses::default(),
             writes,
             issuer: config.public_url.as_str().trim_end_matches('/').to_owned(),
             public_url: config.public_url.clone(),
@@ -60,6 +78,13 @@ impl Broker {
             http,
             clock,
             randomness,
-        }
+        })
+    }
+
+    /// What people call a login provider; its name where it is not offered any more.
+    #[must_use]
+    pub fn label<'a>(&'a self, provider: &'a str) -> &'a str {
+        let found = self.settings.providers.iter().find(|found| found.name == provider);
+        found.map_or(provider, |found| &found.label)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::state::Broker;
@@ -13,7 +14,7 @@ pub fn routes() -> Router<Arc<Broker>> {
 }
 
 /// Somebody who has just proven to a login provider who they are, and what that provider says of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// The login provider's name.
     pub provider: String,
@@ -32,7 +33,7 @@ pub struct Verified {
 }
 
 /// An address, and what it is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// The address itself.
     pub text: String,
@@ -43,7 +44,7 @@ pub struct Address {
 }
 
 /// A login provider's own tokens.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamTokens {
     /// With which the login provider's API is used.
     pub access: String,
@@ -52,6 +53,7 @@ pub struct UpstreamTokens {
     /// What they are for.
     pub scope: String,
     /// When the access token ends, where the login provider said so.
+    #[serde(with = "time::serde::timestamp::option")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
