@@ -46,3 +46,6 @@ pub enum Notification {
 pub fn is_recent(session: &BrowserSession, now: OffsetDateTime) -> bool {
     now - session.authenticated_at < RECENT
 }
+
+#[cfg(test)]
+mod tests;
