@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foundation::environment::ConfigErrors;
+use foundation::signing::ShortSecret;
 use foundation::{migrate, tls};
 
 mod accounts;
@@ -57,6 +58,8 @@ enum Failure {
     Signals(std::io::Error),
     #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
     Services(#[from] rustls::Error),
+    #[error("preparing to guard forms: {0}")]
+    Secret(#[from] ShortSecret),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }

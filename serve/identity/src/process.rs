@@ -51,6 +51,7 @@ pub async fn serve() -> Result<(), Failure> {
         release = config.release,
         "serving"
     );
+    broker.upstreams.watch();
     // Metrics stay readable while requests are finished: their task ends with the process.
     tokio::spawn(server::serve(metrics_listener, None, telemetry::router(metrics), std::future::pending()));
     server::serve(listener, tls, routes::router(broker, border), told_to_stop(terminate, interrupt)).await;
@@ -70,7 +71,9 @@ fn broker(config: &ServeConfig, metrics: &Metrics) -> Result<Broker, Failure> {
     let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
     let http = HttpClient::new(resolver, &config.extra_authorities, limits)?;
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
-    Ok(Broker::new(config, database, Arc::new(health), http, made_by))
+    let broker = Broker::new(config, database, Arc::new(health), http, made_by)?;
+    broker.upstreams.register(metrics);
+    Ok(broker)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
+use foundation::auth::csrf::Csrf;
 use foundation::clock::{Clock, Randomness};
 use foundation::database::Database;
 use foundation::health::Health;
 use foundation::http_client::HttpClient;
 use foundation::seal::KeyRing;
+use foundation::signing::ShortSecret;
 use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
 
 use crate::config::ServeConfig;
 use crate::settings::Settings;
+use crate::upstream::Upstreams;
 
 /// What every request may use.
 #[derive(Debug)]
@@ -31,8 +34,12 @@ pub struct Broker {
     pub settings: Settings,
     /// Seals tokens and keys at rest.
     pub sealing: Arc<KeyRing>,
-    /// Asks login providers and clients.
+    /// Asks clients.
     pub http: HttpClient,
+    /// The login providers.
+    pub upstreams: Upstreams,
+    /// Guards forms.
+    pub csrf: Csrf,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes secrets and identifiers.
@@ -41,15 +48,23 @@ pub struct Broker {
 
 impl Broker {
     /// Puts together what requests use; nothing is connected yet.
+    ///
+    /// # Errors
+    /// A secret that is too short, which the configuration has refused before.
     pub fn new(
         config: &ServeConfig,
         database: Database,
         health: Arc<Health>,
         http: HttpClient,
-        (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
-    ) -> Self {
+        made_by: (Arc<dyn Clock>, Arc<dyn Randomness>),
+    ) -> Result<Self, ShortSecret> {
+        let upstreams = Upstreams::new(&config.settings, &config.public_url, &http, &made_by);
+        let (clock, randomness) = made_by;
         let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
-        Self {
+        let secret = config.secret_key.expose().as_bytes();
+        Ok(Self {
+            csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
+            upstreams,
             writes,
             issuer: config.public_url.as_str().trim_end_matches('/').to_owned(),
             public_url: config.public_url.clone(),
@@ -60,6 +75,6 @@ impl Broker {
             http,
             clock,
             randomness,
-        }
+        })
     }
 }

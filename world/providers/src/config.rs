@@ -194,6 +194,7 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     }
     let authorities = config.authority_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
     let http = HttpClient::new(Arc::new(NameServers::of_system()), &authorities, Limits::default())?;
+    Provider::ALL.into_iter().for_each(|provider| world.change(|state| state.make_keys(provider)));
     let router = by_host(&world);
     for address in config.listen {
         let listener = listen(address).await?;

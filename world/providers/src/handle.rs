@@ -46,6 +46,7 @@ impl Providers {
         let running = BTreeMap::new();
         let mut providers = Self { world, tls: tls.clone(), name: name.to_owned(), ports, running };
         for (provider, listener) in listeners {
+            providers.world.change(|state| state.make_keys(provider));
             providers.serve(provider, listener);
         }
         Ok(providers)

@@ -1,5 +1,8 @@
 //! Keys for RS256, with which all of them sign, and tokens that are signed with them or only look so.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
@@ -10,19 +13,26 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foundation::clock::{Randomness as _, SystemRandomness};
 use serde_json::{Value, json};
 
+/// Made once in a process, by their names: making one takes longer than whoever asks for a token would wait.
+static PAIRS: Mutex<BTreeMap<String, Arc<KeyPair>>> = Mutex::new(BTreeMap::new());
+
 /// A key with its name.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) id: String,
-    pair: KeyPair,
+    pair: Arc<KeyPair>,
     /// Whose tokens alone it signs, where a provider says that (Microsoft).
     issuer: Option<String>,
 }
 
 impl Key {
     pub(crate) fn new(id: &str) -> Self {
-        let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key of a usual size is generated");
-        Self { id: id.to_owned(), pair, issuer: None }
+        Self { id: id.to_owned(), pair: pair(id), issuer: None }
+    }
+
+    /// One that was never published, under the name of one that may have been.
+    pub(crate) fn strange(id: &str) -> Self {
+        Self { id: id.to_owned(), pair: pair("a stranger's"), issuer: None }
     }
 
     pub(crate) fn for_issuer(id: &str, issuer: String) -> Self {
@@ -72,6 +82,12 @@ impl Key {
         let mark = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
         format!("{message}.{}", encoded(mark.as_ref()))
     }
+}
+
+fn pair(name: &str) -> Arc<KeyPair> {
+    let mut pairs = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = || Arc::new(KeyPair::generate(KeySize::Rsa2048).expect("a key of a usual size is generated"));
+    Arc::clone(pairs.entry(name.to_owned()).or_insert_with(made))
 }
 
 /// A token that nobody has signed.

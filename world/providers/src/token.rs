@@ -47,8 +47,8 @@ pub(crate) fn id_token(
         (Some(Fault::NoAlgorithm), _) => unsigned_token(&claims),
         (Some(Fault::SignedWithSecret), Proof::Secret(secret)) => key.hmac_token(secret.as_bytes(), &claims),
         (Some(Fault::SignedWithPublicKey), _) => key.token_by_public_key(&claims),
-        (Some(Fault::UnknownKey), _) => Key::new("unpublished").token(&claims),
-        (Some(Fault::ForgedKey), _) => Key::new(&key.id).token(&claims),
+        (Some(Fault::UnknownKey), _) => Key::strange("unpublished").token(&claims),
+        (Some(Fault::ForgedKey), _) => Key::strange(&key.id).token(&claims),
         _ => key.token(&claims),
     }
 }

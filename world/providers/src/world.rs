@@ -106,7 +106,8 @@ impl State {
         self.service(provider).keys.push(key);
     }
 
-    fn make_keys(&mut self, provider: Provider) {
+    /// Makes the keys that it does not have yet.
+    pub(crate) fn make_keys(&mut self, provider: Provider) {
         if !self.service(provider).keys.is_empty() {
             return;
         }

@@ -1,0 +1,6 @@
+//! Whom each provider's answer makes somebody, and which answers are not believed: against the world's login providers.
+
+mod believed;
+mod people;
+mod reach;
+mod scene;
