@@ -40,7 +40,6 @@ use crate::settings::Settings;
 use crate::state::Broker;
 use source::Source;
 
-pub use error::UpstreamError;
 pub use health::Standing;
 
 /// Longer than anything that a login provider posts.

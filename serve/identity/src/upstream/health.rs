@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::error::UpstreamError;
 
@@ -32,6 +32,7 @@ pub enum Standing {
 pub struct Health {
     places: Semaphore,
     condition: Mutex<Condition>,
+    went_down: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ struct Condition {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { places: Semaphore::new(MOST), condition: Mutex::default() }
+        Self { places: Semaphore::new(MOST), condition: Mutex::default(), went_down: Notify::new() }
     }
 }
 
@@ -75,6 +76,14 @@ impl Health {
         if condition.failures >= FAILURES {
             condition.rests_until = Some(now + REST);
         }
+        if condition.failures == FAILURES {
+            self.went_down.notify_one();
+        }
+    }
+
+    /// Waits until it is to be left alone.
+    pub async fn went_down(&self) {
+        self.went_down.notified().await;
     }
 
     /// Whether people can sign in with it. One that is to be left alone stays unavailable until it has answered.

@@ -24,7 +24,14 @@ pub fn watch(sources: &Arc<[Source]>) {
                     error.log(&source.provider.name);
                 }
                 let is_well = outcome.is_ok() && source.wire.health.standing() == Standing::Ok;
-                tokio::time::sleep(if is_well { WELL } else { UNWELL }).await;
+                if is_well {
+                    tokio::select! {
+                        () = tokio::time::sleep(WELL) => {}
+                        () = source.wire.health.went_down() => tokio::time::sleep(UNWELL).await,
+                    }
+                } else {
+                    tokio::time::sleep(UNWELL).await;
+                }
                 outcome = source.probe().await;
             }
         });

@@ -67,7 +67,11 @@ impl Browser {
         let port = *self.sites.get(&origin).unwrap_or_else(|| panic!("nobody is at {origin}"));
         let crosses = from.is_some_and(|from| from != origin);
         let is_link = method == Method::GET;
-        let cookies: Vec<String> = self.cookies.get(&origin).into_iter().flatten()
+        let cookies: Vec<String> = self
+            .cookies
+            .get(&origin)
+            .into_iter()
+            .flatten()
             .filter(|(_, cookie)| !crosses || (cookie.is_lax && is_link))
             .map(|(name, cookie)| format!("{name}={}", cookie.value))
             .collect();
@@ -127,7 +131,8 @@ impl Browser {
         if attributes.contains(&"Max-Age=0") {
             cookies.remove(name);
         } else {
-            let is_lax = !attributes.iter().any(|attribute| attribute.eq_ignore_ascii_case("SameSite=Strict"));
+            let is_lax =
+                !attributes.iter().any(|attribute| attribute.eq_ignore_ascii_case("SameSite=Strict"));
             cookies.insert(name.to_owned(), Cookie { value: value.to_owned(), is_lax });
         }
     }

@@ -3,8 +3,9 @@
 use login_providers::{COMPANY, CONSUMERS, Provider, STRICT_COMPANY};
 use serde_json::json;
 
+use super::super::error::UpstreamError;
 use super::super::manner::Wish;
-use super::super::{Address, UpstreamError, Verified};
+use super::super::{Address, Verified};
 use super::scene::Scene;
 use crate::request::Prompt;
 

@@ -20,10 +20,11 @@ use rustls_pki_types::PrivateKeyDer;
 use tempfile::TempDir;
 use url::{Position, Url};
 
+use super::super::error::UpstreamError;
 use super::super::manner::Wish;
 use super::super::returned::Returned;
 use super::super::source::Source;
-use super::super::{UpstreamError, Upstreams, Verified};
+use super::super::{Upstreams, Verified};
 use crate::attempt::{Attempt, Purpose};
 use crate::settings::Settings;
 
