@@ -54,6 +54,7 @@ pub async fn serve() -> Result<(), Failure> {
         release = config.release,
         "serving"
     );
+    broker.upstreams.watch();
     // Metrics stay readable while requests are finished: their task ends with the process.
     tokio::spawn(server::serve(
         metrics_listener,
@@ -91,7 +92,9 @@ fn broker(config: &ServeConfig, metrics: &Metrics) -> Result<Broker, Failure> {
     let http = HttpClient::new(resolver.clone(), &config.extra_authorities, limits)?;
     let mailer = config.mail.clone().map(|settings| Mailer::new(settings, resolver)).transpose()?;
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
-    Ok(Broker::new(config, database, Arc::new(health), http, mailer, made_by)?)
+    let broker = Broker::new(config, database, Arc::new(health), http, mailer, made_by)?;
+    broker.upstreams.register(metrics);
+    Ok(broker)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -17,6 +17,7 @@ use url::Url;
 use crate::accounts::guesses::Guesses;
 use crate::config::ServeConfig;
 use crate::settings::Settings;
+use crate::upstream::Upstreams;
 
 /// What every request may use.
 #[derive(Debug)]
@@ -35,8 +36,10 @@ pub struct Broker {
     pub settings: Settings,
     /// Seals tokens and keys at rest.
     pub sealing: Arc<KeyRing>,
-    /// Asks login providers and clients.
+    /// Asks clients.
     pub http: HttpClient,
+    /// The login providers.
+    pub upstreams: Upstreams,
     /// Guards forms.
     pub csrf: Csrf,
     /// Sends mail, where a mail server is configured.
@@ -60,12 +63,15 @@ impl Broker {
         health: Arc<Health>,
         http: HttpClient,
         mailer: Option<Mailer>,
-        (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
+        made_by: (Arc<dyn Clock>, Arc<dyn Randomness>),
     ) -> Result<Self, ShortSecret> {
+        let upstreams = Upstreams::new(&config.settings, &config.public_url, &http, &made_by);
+        let (clock, randomness) = made_by;
         let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
         let secret = config.secret_key.expose().as_bytes();
         Ok(Self {
             csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
+            upstreams,
             mailer,
             guesses: Guesses::default(),
             writes,
