@@ -33,6 +33,7 @@ use foundation::clock::{Clock, Randomness};
 use foundation::extract::BodyLimits;
 use foundation::http_client::HttpClient;
 use foundation::telemetry::Metrics;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use url::Url;
 
@@ -100,7 +101,7 @@ pub fn status(broker: &Broker) -> Vec<(&str, Standing)> {
 }
 
 /// Somebody who has just proven to a login provider who they are, and what that provider says of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
     /// The login provider's name.
     pub provider: String,
@@ -119,7 +120,7 @@ pub struct Verified {
 }
 
 /// An address, and what it is worth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
     /// The address itself.
     pub text: String,
@@ -130,7 +131,7 @@ pub struct Address {
 }
 
 /// A login provider's own tokens.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamTokens {
     /// With which the login provider's API is used.
     pub access: String,
@@ -139,6 +140,7 @@ pub struct UpstreamTokens {
     /// What they are for.
     pub scope: String,
     /// When the access token ends, where the login provider said so.
+    #[serde(with = "time::serde::timestamp::option")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
