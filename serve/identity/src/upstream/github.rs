@@ -79,8 +79,10 @@ struct Email {
 /// Who somebody is, by what the API tells whoever has the access token.
 pub async fn person(wire: &Wire, api: &Url, access: &str) -> Result<Person, UpstreamError> {
     let user: User = wire.get("the person", &below(api, "/user"), Some(access)).await?;
-    let emails: Result<Vec<Email>, _> =
-        wire.get("the person's addresses", &below(api, "/user/emails"), Some(access)).await;
+    let mut addresses = below(api, "/user/emails");
+    // Somebody may have more than a usual page of them.
+    addresses.set_query(Some("per_page=100"));
+    let emails: Result<Vec<Email>, _> = wire.get("the person's addresses", &addresses, Some(access)).await;
     let emails = match emails {
         Ok(emails) => emails,
         // The scope was taken out of the question, or is not configured.

@@ -19,6 +19,8 @@ use crate::state::Broker;
 
 /// A token that ends sooner is refreshed: whoever gets it wants to use it.
 const LASTS_AT_LEAST: Duration = Duration::from_secs(300);
+/// Whoever waits longer for a place among the refreshers tries again later.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// By which refreshers wait for each other.
 const LOCK: &str = "refresh of an upstream grant";
 
@@ -56,7 +58,7 @@ impl From<DatabaseError> for RefreshError {
     }
 }
 
-/// What is sealed together.
+/// What is sealed together, for its identity: one identity's tokens are none of another's.
 #[derive(Serialize, Deserialize)]
 struct Pair {
     access: String,
@@ -88,7 +90,8 @@ pub async fn fresh(broker: &Broker, identity: Uuid) -> Result<UpstreamTokens, Re
         return Ok(kept.tokens);
     }
     let source = broker.upstreams.named(&kept.provider).ok_or(RefreshError::Nothing)?;
-    let _place = source.refreshing.try_acquire().map_err(|_| UpstreamError::Busy)?;
+    let place = tokio::time::timeout(PATIENCE, source.refreshing.acquire()).await;
+    let _place = place.ok().and_then(Result::ok).ok_or(UpstreamError::Busy)?;
     let mut unit = broker.writes.begin_without_key(&Origin::of_system(None, request_id)).await?;
     unit.transaction.alone(LOCK, identity).await?;
     // Somebody else may have refreshed it meanwhile.
@@ -157,8 +160,7 @@ fn keep_later(
     let internal = |_| Problem::new(&codes::INTERNAL);
     let pair = Pair { access: tokens.access.clone(), refresh: tokens.refresh.clone() };
     let text = serde_json::to_vec(&pair).map_err(|_| Problem::new(&codes::INTERNAL))?;
-    let sealed =
-        broker.sealing.seal(&text, owner(identity).as_bytes(), &*broker.randomness).map_err(internal)?;
+    let sealed = broker.sealing.seal(&text, identity.as_bytes(), &*broker.randomness).map_err(internal)?;
     let values = vec![
         Box::new(identity) as _,
         Box::new(tokens.scope.clone()) as _,
@@ -178,18 +180,13 @@ fn kept(broker: &Broker, identity: Uuid, rows: &[Row]) -> Result<Kept, RefreshEr
         Ok((sealed, row.try_get("provider")?, row.try_get("scope")?, row.try_get("expires_at")?))
     };
     let (sealed, provider, scope, expires_at) = read().map_err(DatabaseError::from)?;
-    let opened = broker.sealing.open(&sealed, owner(identity).as_bytes()).map_err(|error| {
+    let opened = broker.sealing.open(&sealed, identity.as_bytes()).map_err(|error| {
         tracing::error!(%error, "the tokens of a login provider cannot be opened");
         RefreshError::Nothing
     })?;
     let pair: Pair = serde_json::from_slice(&opened).map_err(|_| RefreshError::Nothing)?;
     let tokens = UpstreamTokens { access: pair.access, refresh: pair.refresh, scope, expires_at };
     Ok(Kept { provider, tokens })
-}
-
-/// What they are sealed for: one identity's tokens are none of another's.
-fn owner(identity: Uuid) -> String {
-    identity.to_string()
 }
 
 fn request_id() -> String {

@@ -164,8 +164,11 @@ async fn tokens_are_refreshed_by_one_when_they_are_about_to_end() {
     assert_eq!(scene.world.asked_for(Provider::Microsoft, path), 1);
 
     scene.keep(&about_to_end(&first)).await;
+    // Long enough that all of them have come.
+    scene.world.does_wrong(Provider::Microsoft, Some(Fault::Slow { milliseconds: 700 }));
     let ask = || fresh(&scene.broker, IDENTITY);
     let (one, two, three) = tokio::join!(ask(), ask(), ask());
+    scene.world.does_wrong(Provider::Microsoft, None);
     let one = one.unwrap();
     assert!(one.access == two.unwrap().access && one.access == three.unwrap().access);
     assert_ne!(one.access, first.access);
