@@ -13,7 +13,6 @@ pub mod profile;
 pub mod recovery;
 pub mod sessions;
 pub mod store;
-mod tokens;
 pub mod unlink;
 
 use std::time::Duration;

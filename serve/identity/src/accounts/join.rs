@@ -9,10 +9,9 @@ use super::letters::tell;
 use super::profile::Profile;
 use super::sessions::{self, Ending};
 use super::store::{self, Account, Identity};
-use super::tokens;
 use crate::errands::Letter;
 use crate::state::Broker;
-use crate::upstream::Verified;
+use crate::upstream::{Verified, refresh};
 
 const END_RECOVERIES: &str = "DELETE FROM recoveries WHERE account_id = $1 AND used_at IS NULL";
 
@@ -168,7 +167,7 @@ async fn keep_tokens(
     verified: &Verified,
 ) -> Result<(), Problem> {
     match &verified.tokens {
-        Some(tokens) => tokens::keep(unit, &broker.sealing, identity, tokens).await,
+        Some(tokens) => refresh::keep(broker, &mut unit.transaction, identity, tokens).await,
         None => Ok(()),
     }
 }

@@ -8,12 +8,12 @@ use foundation::write::idempotency::Answer;
 
 use axum::http::StatusCode;
 
+use super::Notification;
 use super::delete;
 use super::join::is_vouched_by;
 use super::sessions::{self, Ending};
 use super::store::{self, Account, Identity};
 use super::unlink;
-use super::{Notification, tokens};
 use crate::state::Broker;
 
 /// Does what follows from a login provider's notification, which was verified and is new. Of somebody who is not known
@@ -52,7 +52,7 @@ async fn revoke(
     identity: &Identity,
 ) -> Result<(), Problem> {
     unit.audit(Event::new("identity.consent_revoked", "identity").of(identity.id));
-    tokens::forget(unit, identity.id);
+    store::forget_tokens(unit, identity.id);
     let ending = Ending { begun_with: Some(&identity.provider), and_offline: true, ..Ending::default() };
     sessions::end(unit, &broker.settings, account.id, ending).await.map(drop)
 }

@@ -44,6 +44,7 @@ const INSERT_IDENTITY: &str = "INSERT INTO identities (id, account_id, provider,
 const UPDATE_IDENTITY: &str = "UPDATE identities SET email = coalesce($2, email), email_vouched = $3, email_relay = $4, \
      given_name = coalesce($5, given_name), family_name = coalesce($6, family_name), last_used_at = $7 WHERE id = $1";
 const VOUCH: &str = "UPDATE identities SET email_vouched = $2 WHERE id = $1";
+const FORGET_TOKENS: &str = "DELETE FROM upstream_grants WHERE identity_id = $1";
 const DELETE_IDENTITY: &str = "DELETE FROM identities WHERE id = $1";
 const DELETE_ACCOUNT: &str = "DELETE FROM accounts WHERE id = $1";
 
@@ -261,6 +262,11 @@ pub fn update_identity(unit: &mut Unit, identity: &Identity, verified: &Verified
 /// Writes whether an identity is vouched for with its address.
 pub fn vouch(unit: &mut Unit, identity: Uuid, vouched: bool) {
     unit.transaction.later(VOUCH, vec![Box::new(identity), Box::new(vouched)]);
+}
+
+/// Forgets the login provider's own tokens of an identity.
+pub fn forget_tokens(unit: &mut Unit, identity: Uuid) {
+    unit.transaction.later(FORGET_TOKENS, vec![Box::new(identity)]);
 }
 
 /// Removes an identity, and the login provider's tokens with it.

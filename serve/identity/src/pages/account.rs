@@ -18,7 +18,7 @@ use super::notice::Notice;
 use super::show;
 use super::texts::{self, Phrase, Texts};
 use super::visitor::{Away, Visitor};
-use super::words::{device, moment};
+use super::words::{day, device, moment};
 use crate::accounts::profile::Profile;
 use crate::accounts::recovery;
 use crate::accounts::store::{Account, Identity};
@@ -142,8 +142,8 @@ fn shown_identity(broker: &Broker, identity: Identity) -> ShownIdentity {
         email: identity.email,
         is_relay: identity.email_relay,
         is_gone: provider.is_none(),
-        since: moment(identity.created_at),
-        last_used: moment(identity.last_used_at),
+        since: day(identity.created_at),
+        last_used: day(identity.last_used_at),
     }
 }
 
@@ -172,7 +172,7 @@ fn shown_grant(broker: &Broker, number: usize, row: &Row) -> ShownGrant {
         number: number + 1,
         name,
         client_id,
-        since: moment(row.get("since")),
+        since: day(row.get("since")),
         while_away: row.get("while_away"),
     }
 }

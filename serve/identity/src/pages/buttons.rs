@@ -7,6 +7,7 @@
 
 use crate::settings::{Kind, Provider};
 use crate::state::Broker;
+use crate::upstream::{self, Standing};
 
 use super::texts::Phrase;
 
@@ -28,16 +29,21 @@ pub struct Button {
 /// The buttons of all login providers, in their order; `text` stands on each, with its label filled in.
 #[must_use]
 pub fn all(broker: &Broker, text: &Phrase) -> Vec<Button> {
-    broker.settings.providers.iter().map(|provider| button(broker, provider, text)).collect()
+    let status = upstream::status(broker);
+    let is_down = |provider: &Provider| {
+        status.iter().any(|(name, standing)| *name == provider.name && *standing == Standing::Unavailable)
+    };
+    let providers = broker.settings.providers.iter();
+    providers.map(|provider| button(provider, text, is_down(provider))).collect()
 }
 
-fn button(broker: &Broker, provider: &Provider, text: &Phrase) -> Button {
+fn button(provider: &Provider, text: &Phrase, is_down: bool) -> Button {
     Button {
         name: provider.name.clone(),
         label: provider.label.clone(),
         look: look(&provider.kind),
         text: text.with("provider", &provider.label).to_string(),
-        is_down: is_down(broker, &provider.name),
+        is_down,
     }
 }
 
@@ -51,10 +57,4 @@ pub fn look(kind: &Kind) -> &'static str {
         Kind::Apple => "apple",
         Kind::OpenIdConnect { .. } => "other",
     }
-}
-
-/// Whether the login provider does not answer properly at the moment.
-fn is_down(broker: &Broker, provider: &str) -> bool {
-    let _ = (broker, provider);
-    false
 }

@@ -31,7 +31,13 @@ const SYSTEMS: [(&str, &str); 7] = [
 /// `3 December 2026, 09:30 UTC`.
 #[must_use]
 pub fn moment(at: OffsetDateTime) -> String {
-    format!("{} {} {}, {:02}:{:02} UTC", at.day(), at.month(), at.year(), at.hour(), at.minute())
+    format!("{}, {:02}:{:02} UTC", day(at), at.hour(), at.minute())
+}
+
+/// `3 December 2026`.
+#[must_use]
+pub fn day(at: OffsetDateTime) -> String {
+    format!("{} {} {}", at.day(), at.month(), at.year())
 }
 
 /// `Firefox on Linux`, from what the browser calls itself.

@@ -8,6 +8,10 @@ mod question;
 mod recovery;
 #[path = "../support/mod.rs"]
 mod support;
+mod ways;
+#[allow(dead_code, reason = "what others ask of the world is not asked here")]
+#[path = "../upstream/scene.rs"]
+mod world;
 
 use foundation::testing::program::Answer;
 use support::browser::Browser;

@@ -12,6 +12,8 @@ use uuid::Uuid;
 /// The four login providers and two clients, one of which wants to know when sessions end.
 pub fn settings(servers: &Servers) -> String {
     let secret = servers.path("client-secret").display().to_string();
+    let apple = servers.path("apple.p8").display().to_string();
+    std::fs::write(&apple, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let provider = |kind: &str| {
         format!("[[provider]]\nkind = \"{kind}\"\nclient_id = \"{kind}\"\nsecret_file = \"{secret}\"\n")
     };
@@ -21,7 +23,7 @@ pub fn settings(servers: &Servers) -> String {
          back_channel_logout_uri = \"https://app.example.test/logout\"\n\
          [[client]]\nid = \"quiet\"\nname = \"Weather\"\nsecret_file = \"{secret}\"\n\
          redirect_uris = [\"https://quiet.example.test/callback\"]\n\
-         {}{}{}[[provider]]\nkind = \"apple\"\nclient_id = \"apple\"\nkey_file = \"{secret}\"\nkey_id = \"K\"\n\
+         {}{}{}[[provider]]\nkind = \"apple\"\nclient_id = \"apple\"\nkey_file = \"{apple}\"\nkey_id = \"K\"\n\
          team_id = \"T\"\n",
         provider("google"),
         provider("github"),

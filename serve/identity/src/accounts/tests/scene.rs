@@ -115,7 +115,8 @@ fn environment(servers: &Servers, settings: &str) -> BTreeMap<&'static str, Stri
     std::fs::write(servers.path("secret-key"), "correct horse battery staple, twice").unwrap();
     std::fs::write(servers.path("sealing-keys"), format!("1:{}=\n", "A".repeat(43))).unwrap();
     std::fs::write(servers.path("client-secret"), "a secret that is long enough for a client").unwrap();
-    let secret = file("client-secret");
+    let (secret, apple) = (file("client-secret"), file("apple.p8"));
+    std::fs::write(&apple, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
     let provider = |kind: &str| {
         format!("[[provider]]\nkind = \"{kind}\"\nclient_id = \"{kind}\"\nsecret_file = \"{secret}\"\n")
     };
@@ -124,7 +125,7 @@ fn environment(servers: &Servers, settings: &str) -> BTreeMap<&'static str, Stri
          redirect_uris = [\"https://app.example.test/callback\"]\n\
          back_channel_logout_uri = \"https://app.example.test/logout\"\n\
          [[client]]\nid = \"quiet\"\nsecret_file = \"{secret}\"\nredirect_uris = [\"https://quiet.test/callback\"]\n\
-         {}{}{}[[provider]]\nkind = \"apple\"\nclient_id = \"apple\"\nkey_file = \"{secret}\"\nkey_id = \"K\"\n\
+         {}{}{}[[provider]]\nkind = \"apple\"\nclient_id = \"apple\"\nkey_file = \"{apple}\"\nkey_id = \"K\"\n\
          team_id = \"T\"\n",
         provider("google"),
         provider("github"),

@@ -98,7 +98,7 @@ impl Scene {
         let resolver = Arc::new(NameServers::of_system());
         let http = HttpClient::new(resolver, &config.extra_authorities, Limits::default()).unwrap();
         let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
-        let broker = Broker::new(&config, database, health, http, made_by).unwrap();
+        let broker = Broker::new(&config, database, health, http, None, made_by).unwrap();
         Self { broker, world, servers }
     }
 
