@@ -9,11 +9,9 @@ use foundation::clock::Randomness;
 use foundation::seal::{KeyRing, Sealed};
 use serde::{Deserialize, Serialize};
 
-use crate::attempt::{Attempt, KEPT};
+use crate::attempt::{Attempt, KEPT, WAITING};
 use crate::upstream::Verified;
 
-/// The prefix makes browsers refuse it from anybody but this host, over TLS.
-const COOKIE: &str = "__Host-arrival-";
 /// Characters of the attempt's state that name it.
 const NAMED_BY: usize = 8;
 /// Browsers keep no longer cookie.
@@ -76,7 +74,7 @@ impl Pending {
 }
 
 fn name(attempt: &Attempt) -> String {
-    format!("{COOKIE}{}", &attempt.state[..NAMED_BY])
+    format!("{WAITING}{}", &attempt.state[..NAMED_BY])
 }
 
 /// What it is sealed for: it waits beside this attempt and no other.

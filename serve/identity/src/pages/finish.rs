@@ -1,11 +1,11 @@
-//! The last hand on the answers that people see: problems become pages, every page has its security headers, and what is said
-//! is said in the reader's language.
+//! The last hand on the answers that people see: problems become pages, every page has its security headers, what is said is
+//! said in the reader's language, and a browser does not keep more attempts than fit into a request.
 
 use askama::Template;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::texts::{self, Phrase, Texts};
 use super::{language, show};
+use crate::attempt;
 
 /// Paths that answer programs alone.
 const FOR_PROGRAMS: [&str; 3] = ["/livez", "/readyz", "/.well-known/"];
@@ -27,6 +28,7 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// Around everything there is.
 pub async fn finish(request: Request, next: Next) -> Response {
     let takes_page = takes_page(&request);
+    let sent: Vec<HeaderValue> = request.headers().get_all(COOKIE).iter().cloned().collect();
     let language = language::chosen(request.uri(), request.headers());
     language::within(language, async {
         let mut response = next.run(request).await;
@@ -36,6 +38,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
         if response.headers().get(CONTENT_TYPE) == Some(&show::CONTENT) {
             secure(response.headers_mut());
         }
+        attempt::crowd_out(&sent, response.headers_mut());
         response
     })
     .await

@@ -94,3 +94,17 @@ async fn what_goes_wrong_is_a_page_for_people_and_a_problem_for_programs() {
     let problem = stage.issuer.get("/nowhere").await;
     assert_eq!(problem.header("content-type"), "application/problem+json");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn however_often_somebody_begins_the_browser_can_go_on() {
+    let stage = Stage::new(people::settings).await;
+    let mut browser = visitor(&stage);
+    let mut state = String::new();
+    for _ in 0..100 {
+        let page = browser.open(&url("/sign-in")).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        state = people::state_of(&page.text);
+    }
+    assert!(browser.cookie(ISSUER, &format!("__Host-attempt-{}", &state[..8])).is_some());
+}
