@@ -18,6 +18,8 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::Response;
 use time::OffsetDateTime;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use crate::audit::{Event, Origin};
@@ -147,10 +149,19 @@ impl Writes {
                 Found::Nothing => {}
             }
         }
-        let (writes, origin) = (self.clone(), ask.origin.clone());
+        Ok(Begun::New(self.unit(transaction, ask.origin, keyed, now)))
+    }
+
+    fn unit(
+        &self,
+        transaction: Transaction,
+        origin: &Origin,
+        keyed: Option<Keyed>,
+        now: OffsetDateTime,
+    ) -> Box<Unit> {
+        let (writes, origin) = (self.clone(), origin.clone());
         let (events, jobs, afterwards) = (Vec::new(), Vec::new(), Afterwards::default());
-        let unit = Unit { transaction, writes, origin, keyed, now, events, jobs, afterwards };
-        Ok(Begun::New(Box::new(unit)))
+        Box::new(Unit { transaction, writes, origin, keyed, now, events, jobs, afterwards })
     }
 
     /// Begins a write that has no key and could not have one, such as signing in.
@@ -162,6 +173,23 @@ impl Writes {
             Begun::New(unit) => Ok(unit),
             Begun::Answered(_) => Err(Problem::new(&codes::INTERNAL)),
         }
+    }
+
+    /// Begins a write that has no key by asking `sql` in the same round trip, which answers with one row whatever it finds.
+    ///
+    /// # Errors
+    /// The problem of the database.
+    pub async fn begin_asking(
+        &self,
+        origin: &Origin,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<(Box<Unit>, Row), Problem> {
+        let (now, first) = (self.clock.now(), Some((sql, values)));
+        let (organization, request_id) = (origin.organization, origin.request_id.as_str());
+        let (transaction, row) = Transaction::begin(&self.database, organization, request_id, first).await?;
+        let row = row.ok_or_else(|| Problem::new(&codes::INTERNAL))?;
+        Ok((self.unit(transaction, origin, None, now), row))
     }
 
     /// Writes the event of something that changes nothing else, such as an export; the moment of the event.

@@ -31,6 +31,7 @@ CREATE TABLE grants (
 );
 CREATE INDEX grants_by_account ON grants (account_id, client_id, created_at);
 CREATE INDEX grants_by_session ON grants (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX grants_without_session ON grants (created_at) WHERE session_id IS NULL;
 CREATE INDEX grants_ended ON grants (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Authorization codes. Kept a while after their use: the second use ends the grant.

@@ -3,7 +3,6 @@
 mod arrive;
 pub mod delete;
 pub mod grants;
-pub mod guesses;
 mod join;
 mod letters;
 pub mod linking;
@@ -11,7 +10,6 @@ mod notified;
 pub mod pending;
 pub mod profile;
 pub mod recovery;
-pub mod sessions;
 pub mod store;
 pub mod unlink;
 

@@ -12,6 +12,7 @@ mod accounts;
 mod attempt;
 mod config;
 mod errands;
+mod keys;
 mod pages;
 mod process;
 mod provider;
@@ -26,6 +27,8 @@ mod state;
 mod upstream;
 
 use config::MigrateConfig;
+use keys::command::{KeysCommand, KeysError};
+use session::command::{SessionsCommand, SessionsError};
 
 /// The OpenID Connect issuer. Its configuration is its environment.
 #[derive(Parser)]
@@ -46,6 +49,34 @@ enum Command {
         /// The account's identifier, or an address that one account has
         user: String,
     },
+    /// Make the next signing keys
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// List and end the sessions of people
+    Sessions {
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+}
+
+impl From<KeysError> for Failure {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Environment(problems) => Self::Environment(problems),
+            error => Self::Keys(error),
+        }
+    }
+}
+
+impl From<SessionsError> for Failure {
+    fn from(error: SessionsError) -> Self {
+        match error {
+            SessionsError::Environment(problems) => Self::Environment(problems),
+            error => Self::Sessions(error),
+        }
+    }
 }
 
 /// Why a command failed; the environment's problems have an exit code of their own.
@@ -63,10 +94,14 @@ enum Failure {
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("preparing to hear signals: {0}")]
     Signals(std::io::Error),
-    #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
-    Services(#[from] rustls::Error),
     #[error("preparing to guard forms: {0}")]
     Secret(#[from] ShortSecret),
+    #[error(transparent)]
+    Keys(KeysError),
+    #[error(transparent)]
+    Sessions(SessionsError),
+    #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
+    Services(#[from] rustls::Error),
     #[error("preparing to send mail: {0}; is every certificate in EXTRA_CA_FILE an authority's?")]
     Mail(#[from] SmtpError),
     #[error(transparent)]
@@ -85,6 +120,10 @@ async fn main() -> ExitCode {
         Command::Serve => process::serve().await,
         Command::Migrate => run_migrations().await,
         Command::Recover { user } => recover::run(&user, variable).await,
+        Command::Keys { command } => keys::command::run(command, variable).await.map_err(Failure::from),
+        Command::Sessions { command } => {
+            session::command::run(command, variable).await.map_err(Failure::from)
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

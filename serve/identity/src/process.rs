@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use crate::config::ServeConfig;
 use crate::state::Broker;
-use crate::{Failure, errands, routes, schema, variable};
+use crate::{Failure, errands, provider, routes, schema, variable};
 
 /// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
 const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
@@ -55,6 +55,7 @@ pub async fn serve() -> Result<(), Failure> {
         "serving"
     );
     broker.upstreams.watch();
+    tokio::spawn(keep(Arc::clone(&broker)));
     // Metrics stay readable while requests are finished: their task ends with the process.
     tokio::spawn(server::serve(
         metrics_listener,
@@ -94,7 +95,13 @@ fn broker(config: &ServeConfig, metrics: &Metrics) -> Result<Broker, Failure> {
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
     let broker = Broker::new(config, database, Arc::new(health), http, mailer, made_by)?;
     broker.upstreams.register(metrics);
+    broker.provider.register(metrics);
     Ok(broker)
+}
+
+/// Keeps what has to be kept in order as long as the process lives. What is undone at its end is done by the next one.
+async fn keep(broker: Arc<Broker>) {
+    tokio::join!(broker.provider.keys.keep(), provider::sweep::keep(&broker));
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

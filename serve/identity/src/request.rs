@@ -1,6 +1,7 @@
 //! What a client asks the issuer for (OpenID Connect Core 1.0, section 3.1.2.1), once it was found to be in order.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// An authorization request of a known client, to one of its redirect URIs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub struct AuthorizationRequest {
     pub max_age: Option<u64>,
     /// Who is expected to sign in.
     pub login_hint: Option<String>,
+    /// Whom alone the answer may be about, where the request named somebody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Uuid>,
     /// Claims that were named beside the scopes.
     pub claims: Option<NamedClaims>,
 }

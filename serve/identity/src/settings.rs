@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use client::{Algorithm, Client, Proof};
+pub use client::{Algorithm, Client, Proof, SCOPES};
 pub use credential::{Certified, Credential, SigningKey};
 pub use provider::{Kind, Provider};
 

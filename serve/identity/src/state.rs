@@ -14,8 +14,9 @@ use foundation::write::Writes;
 use foundation::write::idempotency::KEPT_FOR;
 use url::Url;
 
-use crate::accounts::guesses::Guesses;
 use crate::config::ServeConfig;
+use crate::keys::{Keys, Stores};
+use crate::provider::Provider;
 use crate::settings::Settings;
 use crate::upstream::Upstreams;
 
@@ -38,14 +39,14 @@ pub struct Broker {
     pub sealing: Arc<KeyRing>,
     /// Asks clients.
     pub http: HttpClient,
+    /// What the endpoints for clients share.
+    pub provider: Provider,
     /// The login providers.
     pub upstreams: Upstreams,
     /// Guards forms.
     pub csrf: Csrf,
     /// Sends mail, where a mail server is configured.
     pub mailer: Option<Mailer>,
-    /// Slows whoever guesses secrets.
-    pub guesses: Guesses,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes secrets and identifiers.
@@ -68,14 +69,22 @@ impl Broker {
         let upstreams = Upstreams::new(&config.settings, &config.public_url, &http, &made_by);
         let (clock, randomness) = made_by;
         let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
+        let issuer = config.public_url.as_str().trim_end_matches('/').to_owned();
         let secret = config.secret_key.expose().as_bytes();
+        let keys = Keys::new(Stores {
+            database: database.clone(),
+            writes: writes.clone(),
+            sealing: Arc::clone(&config.stores.sealing_keys),
+            clock: clock.clone(),
+            randomness: randomness.clone(),
+        });
         Ok(Self {
             csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
+            provider: Provider::new(&issuer, Arc::new(keys)),
             upstreams,
             mailer,
-            guesses: Guesses::default(),
             writes,
-            issuer: config.public_url.as_str().trim_end_matches('/').to_owned(),
+            issuer,
             public_url: config.public_url.clone(),
             database,
             health,

@@ -7,9 +7,9 @@ use foundation::write::Unit;
 use uuid::Uuid;
 
 use super::letters::tell;
-use super::sessions::{self, Ending};
 use super::store::{self, Account};
 use crate::errands::Letter;
+use crate::session::{self, Ending};
 use crate::state::Broker;
 
 /// Deletes the account of a session, whose person has proven recently who it is, and said so in words.
@@ -29,7 +29,7 @@ pub async fn delete(broker: &Broker, unit: &mut Unit, account: Uuid) -> Result<(
 pub async fn remove(broker: &Broker, unit: &mut Unit, account: &Account) -> Result<(), Problem> {
     unit.audit(Event::new("account.delete", "account").of(account.id));
     let ending = Ending { and_offline: true, ..Ending::default() };
-    sessions::end(unit, &broker.settings, account.id, ending).await?;
+    session::end(unit, Some(&broker.settings), account.id, ending).await?;
     tell(unit, account.profile.letterbox(), Letter::AccountDeleted, &[]);
     store::delete_account(unit, account.id);
     Ok(())

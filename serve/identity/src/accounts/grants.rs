@@ -5,11 +5,11 @@ use foundation::problem::Problem;
 use foundation::write::Unit;
 use uuid::Uuid;
 
-use super::sessions::tell_clients;
+use crate::errands::{self, Errand};
 use crate::settings::Settings;
 
-const OF_CLIENT: &str = "SELECT DISTINCT client_id, session_id FROM grants \
-     WHERE account_id = $1 AND client_id = $2 AND ended_at IS NULL ORDER BY client_id, session_id";
+const OF_CLIENT: &str = "SELECT DISTINCT session_id FROM grants \
+     WHERE account_id = $1 AND client_id = $2 AND ended_at IS NULL ORDER BY session_id";
 const END: &str = "UPDATE grants SET ended_at = $3, ended_because = 'revoked' \
      WHERE account_id = $1 AND client_id = $2 AND ended_at IS NULL";
 
@@ -27,7 +27,12 @@ pub async fn revoke(
     if rows.is_empty() {
         return Ok(());
     }
-    tell_clients(unit, settings, account, &rows);
+    if settings.client(client_id).is_some_and(|client| client.back_channel_logout_uri.is_some()) {
+        for session in rows.iter().filter_map(|row| row.get::<_, Option<Uuid>>("session_id")) {
+            let client_id = client_id.to_owned();
+            errands::leave_with(unit, &Errand::BackChannelLogout { client_id, account, session });
+        }
+    }
     unit.audit(Event::new("grant.revoke", "client").of(client_id));
     let now = unit.now();
     let values = vec![Box::new(account) as _, Box::new(client_id.to_owned()) as _, Box::new(now) as _];

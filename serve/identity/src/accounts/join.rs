@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::letters::tell;
 use super::profile::Profile;
-use super::sessions::{self, Ending};
 use super::store::{self, Account, Identity};
 use crate::errands::Letter;
+use crate::session::{self, Ending};
 use crate::state::Broker;
 use crate::upstream::{Verified, refresh};
 
@@ -102,7 +102,7 @@ async fn end_leftovers(
             Because::Vouched | Because::Asked => None,
         };
         let ending = Ending { but, and_offline: true, ..Ending::default() };
-        sessions::end(unit, &broker.settings, account.id, ending).await?;
+        session::end(unit, Some(&broker.settings), account.id, ending).await?;
     }
     Ok(())
 }

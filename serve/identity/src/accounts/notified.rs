@@ -11,9 +11,9 @@ use axum::http::StatusCode;
 use super::Notification;
 use super::delete;
 use super::join::is_vouched_by;
-use super::sessions::{self, Ending};
 use super::store::{self, Account, Identity};
 use super::unlink;
+use crate::session::{self, Ending};
 use crate::state::Broker;
 
 /// Does what follows from a login provider's notification, which was verified and is new. Of somebody who is not known
@@ -54,7 +54,7 @@ async fn revoke(
     unit.audit(Event::new("identity.consent_revoked", "identity").of(identity.id));
     store::forget_tokens(unit, identity.id);
     let ending = Ending { begun_with: Some(&identity.provider), and_offline: true, ..Ending::default() };
-    sessions::end(unit, &broker.settings, account.id, ending).await.map(drop)
+    session::end(unit, Some(&broker.settings), account.id, ending).await.map(drop)
 }
 
 /// The identity is nobody's any more; nor is the account, where it was entered with nothing else.

@@ -6,10 +6,9 @@ use foundation::write::Unit;
 use uuid::Uuid;
 
 use super::letters::tell;
-use super::sessions::{self, Ending};
 use super::store::{self, Account, Identity};
 use crate::errands::Letter;
-use crate::session::BrowserSession;
+use crate::session::{self, BrowserSession, Ending};
 use crate::state::Broker;
 
 /// What became of it.
@@ -61,7 +60,7 @@ pub async fn remove(
     ));
     store::delete_identity(unit, identity.id).await?;
     let ending = Ending { but, begun_with: Some(&identity.provider), and_offline: true, ..Ending::default() };
-    sessions::end(unit, &broker.settings, account.id, ending).await?;
+    session::end(unit, Some(&broker.settings), account.id, ending).await?;
     let rest: Vec<_> = all.iter().filter(|one| one.id != identity.id).map(|one| one.said(false)).collect();
     let profile = account.profile.without(&rest);
     store::update_account(unit, account.id, &profile);

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::Errand;
 use super::mail::{self, Occasion};
+use crate::provider::back_channel;
 use crate::state::Broker;
 
 /// How long a process has an errand to itself: longer than an attempt takes.
@@ -182,15 +183,10 @@ async fn perform(broker: &Broker, claimed: &Claimed, errand: &Errand) -> Result<
             })
         }
         Errand::BackChannelLogout { client_id, account, session } => {
-            tell_client(broker, client_id, *account, *session).await.map_err(Failed::Later)
+            let told = back_channel::send(broker, client_id, *account, *session).await;
+            told.map_err(|error| Failed::Later(error.to_string()))
         }
     }
-}
-
-/// Tells a client that a session has ended.
-async fn tell_client(broker: &Broker, client_id: &str, account: Uuid, session: Uuid) -> Result<(), String> {
-    let _ = (broker, account, session);
-    Err(format!("client {client_id:?} cannot be told yet"))
 }
 
 async fn finish(broker: &Broker, id: Uuid) -> Result<(), DatabaseError> {

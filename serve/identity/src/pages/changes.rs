@@ -14,10 +14,9 @@ use uuid::Uuid;
 use super::notice::Notice;
 use super::signed_out::signed_out;
 use super::visitor::{Sent, Visitor};
-use crate::accounts::sessions::Ending;
 use crate::accounts::unlink::Unlinked;
-use crate::accounts::{grants, sessions, unlink};
-use crate::session;
+use crate::accounts::{grants, unlink};
+use crate::session::{self, Ending};
 use crate::state::Broker;
 
 /// A form without fields of its own.
@@ -82,7 +81,7 @@ pub async fn sign_out(
 
 async fn end(broker: &Broker, visitor: &Visitor, ending: Ending<'_>) -> Result<Response, Problem> {
     let mut unit = visitor.begin(broker).await?;
-    let ended = sessions::end(&mut unit, &broker.settings, visitor.session.account, ending).await;
+    let ended = session::end(&mut unit, Some(&broker.settings), visitor.session.account, ending).await;
     unit.end(ended.map(|_| done(Notice::Ended))).await
 }
 

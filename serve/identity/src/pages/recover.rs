@@ -47,7 +47,7 @@ pub async fn enter(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     broker.csrf.check_origin(&headers)?;
-    if let Err(wait) = broker.guesses.take(context.address, broker.clock.now()) {
+    if let Err(wait) = broker.provider.throttle.check(context.address, None, broker.clock.now()) {
         let mut page = failed(&broker, None, Failure::TooMany)?;
         page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         return Ok(page);
@@ -57,6 +57,7 @@ pub async fn enter(
         Ok(account) => account,
         Err(problem) if problem.code() == &codes::NOT_FOUND => {
             drop(unit);
+            broker.provider.throttle.failed(context.address, None, broker.clock.now());
             let event = Event::new("account.recovery_used", "account").outcome(Outcome::Denied);
             broker.writes.record(&Origin::of(None, &context), event).await?;
             let texts = texts::current();

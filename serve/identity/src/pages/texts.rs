@@ -94,6 +94,7 @@ texts! {
         add: Add,
         delete: Delete,
         recover: Recover,
+        logout: Logout,
         signed_out: SignedOut,
         problem: Problem,
         notices: Notices,
@@ -222,6 +223,16 @@ texts! {
         button: Phrase,
         ended_title: Phrase,
         ended_text: Phrase,
+    }
+
+    /// The question of somebody who is to be signed out.
+    Logout {
+        title: Phrase,
+        asks: Phrase,
+        somebody_asks: Phrase,
+        text: Phrase,
+        button: Phrase,
+        stay: Phrase,
     }
 
     /// The page after signing out.

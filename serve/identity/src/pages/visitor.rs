@@ -7,8 +7,8 @@ use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use foundation::audit::Origin;
+use foundation::auth::csrf;
 use foundation::auth::session::SessionKey;
-use foundation::auth::{cookie, csrf};
 use foundation::extract::FormBody;
 use foundation::problem::{Problem, codes};
 use foundation::request::RequestContext;
@@ -74,8 +74,7 @@ impl Visitor {
         headers: &HeaderMap,
     ) -> Result<Option<Self>, Problem> {
         let Some(session) = session::current(broker, headers).await? else { return Ok(None) };
-        let key = cookie::values(headers, session::COOKIE).next().and_then(SessionKey::of_cookie);
-        let key = key.ok_or_else(|| Problem::new(&codes::UNAUTHENTICATED))?;
+        let key = session::key(headers).ok_or_else(|| Problem::new(&codes::UNAUTHENTICATED))?;
         Ok(Some(Self { csrf_token: broker.csrf.token(&key), session, context, key }))
     }
 

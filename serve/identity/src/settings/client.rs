@@ -66,6 +66,23 @@ pub enum Algorithm {
     RS256,
 }
 
+impl Algorithm {
+    /// As tokens and key sets name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ES256 => "ES256",
+            Self::RS256 => "RS256",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::ES256, Self::RS256].into_iter().find(|algorithm| algorithm.name() == name)
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Pkce {

@@ -64,7 +64,7 @@ async fn guesses_are_slowed_by_their_address_and_nobody_elses() {
     let good = link(&stage, &account.to_string()).unwrap();
     let looks = |page: String| page.replace(good.path(), "LINK").replace(wrong.path(), "LINK");
     assert_eq!(looks(guesser.open(&wrong).await.text), looks(guesser.open(&good).await.text));
-    for _ in 0..10 {
+    for _ in 0..60 {
         assert_eq!(guesser.post(&wrong, ISSUER, &[]).await.status, 404);
     }
     let slowed = guesser.post(&good, ISSUER, &[]).await;

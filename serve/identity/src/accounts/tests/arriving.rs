@@ -11,7 +11,8 @@ async fn somebody_new_gets_an_account_and_is_known_the_next_time() {
     let scene = Scene::new().await;
     let mut browser = Browser::default();
     let got = browser.come(&scene, authorization(), verified("google", "1", Some((ADA, true)))).await;
-    assert_eq!((got.status, got.location.as_str()), (303, "https://app.example.test/callback?code=x"));
+    assert_eq!(got.status, 303);
+    assert!(got.location.starts_with("https://app.example.test/callback?code="), "{}", got.location);
     let account = browser.account(&scene).await.unwrap();
     assert_eq!(
         scene.ask("SELECT email || ' ' || email_vouched || ' ' || given_name FROM accounts"),
@@ -67,7 +68,7 @@ async fn where_every_join_asks_none_is_made_without_the_person() {
     let question = browser.question(&scene, &again).expect("the question again");
     assert_eq!(scene.count("identities"), 1);
     let got = browser.come_with(&scene, question, verified("google", "1", Some((ADA, true)))).await;
-    assert_eq!(got.location, "https://app.example.test/callback?code=x");
+    assert!(got.location.starts_with("https://app.example.test/callback?code="), "{}", got.location);
     assert_eq!(scene.account_of("github", "7"), scene.account_of("google", "1"));
     assert_eq!(
         scene.ask("SELECT changes->'because' FROM audit_events WHERE action = 'identity.link'"),

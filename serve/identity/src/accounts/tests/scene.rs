@@ -185,6 +185,7 @@ pub fn authorization() -> Purpose {
         prompt: crate::request::Prompt::Needed,
         max_age: None,
         login_hint: None,
+        subject: None,
         claims: None,
     }))
 }
