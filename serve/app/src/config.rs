@@ -6,13 +6,12 @@ use std::sync::Arc;
 use foundation::environment::{
     ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, Secret, ValkeyEndpoint,
 };
+use foundation::mail;
 use foundation::seal::KeyRing;
 use foundation::telemetry::sentry::Dsn;
 use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
 use url::Url;
-
-use crate::mail;
 
 /// What `app serve` needs.
 #[derive(Clone, Debug)]

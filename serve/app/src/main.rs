@@ -15,7 +15,6 @@ mod health;
 mod invitations;
 mod jobs;
 mod limits;
-mod mail;
 mod members;
 mod organizations;
 mod overlap;
@@ -108,7 +107,7 @@ enum Failure {
     #[error(transparent)]
     Prepare(#[from] state::PrepareError),
     #[error("preparing to send mail: {0}; is every certificate in EXTRA_CA_FILE an authority's?")]
-    Mail(#[from] lettre::transport::smtp::Error),
+    Mail(#[from] foundation::mail::SmtpError),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }

@@ -20,10 +20,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{ServeConfig, Workers};
-use crate::mail::Mailer;
 use crate::state::{App, TOKEN_PREFIX};
 use crate::stores::Stores;
 use crate::{Failure, codes, gauges, routes, variable, worker};
+use foundation::mail::Mailer;
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,10 +29,10 @@ use url::Url;
 use crate::codes;
 use crate::config::ServeConfig;
 use crate::limits;
-use crate::mail::Mailer;
 use crate::role::Memberships;
 use crate::sign_in::SignIn;
 use crate::stores::Stores;
+use foundation::mail::Mailer;
 
 /// What every token of this product starts with; scanners of leaks know it.
 pub const TOKEN_PREFIX: &str = "bst";

@@ -151,7 +151,15 @@ impl HttpClient {
     /// # Errors
     /// Every variant of [`HttpError`].
     pub async fn get(&self, url: &Url) -> Result<Answer, HttpError> {
-        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))]);
+        self.get_with(url, HeaderMap::new()).await
+    }
+
+    /// Asks for JSON with further headers, such as a credential.
+    ///
+    /// # Errors
+    /// Every variant of [`HttpError`].
+    pub async fn get_with(&self, url: &Url, mut headers: HeaderMap) -> Result<Answer, HttpError> {
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         self.ask(Method::GET, url, headers, Bytes::new()).await
     }
 

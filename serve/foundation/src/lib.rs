@@ -17,6 +17,7 @@ pub mod html;
 pub mod http_client;
 pub mod jobs;
 pub mod jwt;
+pub mod mail;
 pub mod migrate;
 pub mod openapi;
 pub mod outbox;

@@ -1,13 +1,29 @@
 //! Accounts and the identities that they are entered with.
 
-use axum::http::HeaderMap;
-use axum::response::Response;
-use foundation::problem::{Problem, codes};
-use foundation::request::RequestContext;
+mod arrive;
+pub mod delete;
+pub mod grants;
+mod join;
+mod letters;
+pub mod linking;
+mod notified;
+pub mod pending;
+pub mod profile;
+pub mod recovery;
+pub mod store;
+pub mod unlink;
 
-use crate::attempt::Attempt;
-use crate::state::Broker;
-use crate::upstream::Verified;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+
+pub use arrive::{arrive, arrive_as_new};
+pub use notified::notified;
+
+use crate::session::BrowserSession;
+
+/// After this long the person is asked to sign in again before anything changes how the account is entered.
+const RECENT: Duration = Duration::from_secs(600);
 
 /// What a login provider tells of one of its people, without being asked (Apple).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,33 +38,11 @@ pub enum Notification {
     EmailEnabled,
 }
 
-/// Lets in whoever has come back from a login provider, by the rules of linking: as an account that there is, as a new one,
-/// or with a question first.
-///
-/// # Errors
-/// The problem of the database.
-pub async fn arrive(
-    broker: &Broker,
-    context: &RequestContext,
-    headers: &HeaderMap,
-    attempt: Attempt,
-    verified: Verified,
-) -> Result<Response, Problem> {
-    let _ = (broker, context, headers, attempt, verified);
-    Err(Problem::new(&codes::INTERNAL))
+/// Whether the person has proven who it is not long ago.
+#[must_use]
+pub fn is_recent(session: &BrowserSession, now: OffsetDateTime) -> bool {
+    now - session.authenticated_at < RECENT
 }
 
-/// Does what follows from a login provider's notification, which was verified and is new.
-///
-/// # Errors
-/// The problem of the database.
-pub async fn notified(
-    broker: &Broker,
-    context: &RequestContext,
-    provider: &str,
-    subject: &str,
-    notification: Notification,
-) -> Result<(), Problem> {
-    let _ = (broker, context, provider, subject, notification);
-    Err(Problem::new(&codes::INTERNAL))
-}
+#[cfg(test)]
+mod tests;

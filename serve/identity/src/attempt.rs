@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,6 +25,10 @@ const COOKIE: &str = "__Host-attempt-";
 const NAMED_BY: usize = 8;
 /// Browsers keep no longer cookie.
 const LONGEST: usize = 3_800;
+/// What waits beside an attempt for its person's answer.
+pub const WAITING: &str = "__Host-arrival-";
+/// As many of each kind a browser keeps at once: with more of them, its requests would be refused for their length.
+const MOST: [(&str, usize); 2] = [(COOKIE, 5), (WAITING, 2)];
 
 /// What somebody signs in for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +110,38 @@ impl Attempt {
     }
 }
 
+/// Where an answer begins another attempt in a browser that has many, ends the oldest of them; `sent` are the request's
+/// headers `Cookie`.
+pub fn crowd_out(sent: &[HeaderValue], answer: &mut HeaderMap) {
+    for (kind, most) in MOST {
+        let name = |pair: &str| pair.trim().split_once('=').map(|(name, _)| name.to_owned());
+        let of_kind = |name: &String| name.starts_with(kind);
+        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+        let (mut set, mut begins) = (Vec::new(), false);
+        for cookie in answer.get_all(SET_COOKIE).iter().map(text) {
+            if let Some(name) = name(&cookie).filter(of_kind) {
+                begins |= !cookie.contains("Max-Age=0");
+                set.push(name);
+            }
+        }
+        if !begins {
+            continue;
+        }
+        // Browsers send first what they had first (RFC 6265, section 5.4).
+        let mut kept: Vec<String> = Vec::new();
+        for line in sent {
+            let names = text(line);
+            kept.extend(names.split(';').filter_map(name).filter(of_kind).filter(|name| !set.contains(name)));
+        }
+        for name in kept.iter().take((kept.len() + 1).saturating_sub(most)) {
+            let ended = format!("{name}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0");
+            if let Ok(ended) = HeaderValue::try_from(ended) {
+                answer.append(SET_COOKIE, ended);
+            }
+        }
+    }
+}
+
 fn cookie_name(state: &str) -> String {
     format!("{COOKIE}{}", &state[..NAMED_BY])
 }
@@ -140,6 +177,24 @@ mod tests {
             assert!(text.contains(part), "{part}");
         }
         text.split(';').next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_browser_keeps_the_latest_attempts() {
+        let names: Vec<String> = (1..=7).map(|number| format!("{COOKIE}{number}")).collect();
+        let pairs: Vec<String> = names.iter().map(|name| format!("{name}=x")).collect();
+        let cookies = format!("a=b; {}; {WAITING}1=x", pairs.join("; "));
+        let cookies = [HeaderValue::try_from(cookies).unwrap()];
+        let ended = |set: &str| {
+            let mut answer = HeaderMap::from_iter([(SET_COOKIE, HeaderValue::from_str(set).unwrap())]);
+            crowd_out(&cookies, &mut answer);
+            let all = answer.get_all(SET_COOKIE).iter().skip(1);
+            all.map(|value| value.to_str().unwrap().split('=').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(ended(&format!("{COOKIE}8=y; Path=/")), names[..3]);
+        assert_eq!(ended(&format!("{COOKIE}7=y; Path=/")), names[..2]);
+        assert!(ended(&format!("{COOKIE}1=; Path=/; Max-Age=0")).is_empty());
+        assert!(ended("__Host-session=y").is_empty() && ended(&format!("{WAITING}2=y")).is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use foundation::environment::{ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, Secret};
+use foundation::mail;
 use foundation::seal::KeyRing;
 use foundation::telemetry::sentry::Dsn;
 use ipnet::IpNet;
@@ -34,6 +35,8 @@ pub struct ServeConfig {
     pub settings: Settings,
     /// Authorities that are trusted beside the public ones for login providers, clients and mail.
     pub extra_authorities: Vec<CertificateDer<'static>>,
+    /// Where mail is handed in; without it, none is sent.
+    pub mail: Option<mail::Settings>,
     /// Where errors are reported to, if anywhere.
     pub tracker: Option<Dsn>,
 }
@@ -47,6 +50,15 @@ pub struct StoresConfig {
     pub database: DatabaseEndpoint,
     /// Seals tokens and keys at rest.
     pub sealing_keys: Arc<KeyRing>,
+}
+
+/// What `identity recover` needs.
+#[derive(Clone, Debug)]
+pub struct RecoverConfig {
+    /// Where accounts are kept.
+    pub stores: StoresConfig,
+    /// Where people reach the issuer.
+    pub public_url: Url,
 }
 
 /// What `identity migrate` needs.
@@ -95,6 +107,7 @@ impl ServeConfig {
         let secret_key = reader.secret_key();
         let settings = settings(&mut reader);
         let extra_authorities = reader.extra_authorities();
+        let mail = mail::Settings::read(&mut reader, &extra_authorities);
         let tracker = reader.sentry_dsn();
         let config = (|| {
             Some(Self {
@@ -107,9 +120,24 @@ impl ServeConfig {
                 secret_key: secret_key?,
                 settings: settings?,
                 extra_authorities,
+                mail,
                 tracker,
             })
         })();
+        reader.finish(config)
+    }
+}
+
+impl RecoverConfig {
+    /// Reads the configuration of `identity recover`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the environment.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(&variable);
+        let stores = StoresConfig::of(&mut reader);
+        let public_url = issuer(&mut reader);
+        let config = stores.zip(public_url).map(|(stores, public_url)| Self { stores, public_url });
         reader.finish(config)
     }
 }

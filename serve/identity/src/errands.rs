@@ -1,10 +1,17 @@
 //! What is still to be done outside once something is committed: mail, and telling clients that a session has ended. Left in
 //! the transaction of what it follows from, and tried until it is done or too old.
 
+mod mail;
+mod runner;
+
+use foundation::write::Unit;
 use foundation::write::transaction::Transaction;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+pub use mail::Letter;
+pub use runner::{Counts, run};
 
 /// Something to be done outside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,11 +30,22 @@ pub enum Errand {
     Mail {
         /// To which address.
         to: String,
-        /// Which letter: a name of `texts/`.
+        /// Which letter: a name of [`Letter`], whose words are in `texts/`.
         letter: String,
         /// What it says beside the text.
         values: serde_json::Map<String, serde_json::Value>,
     },
+}
+
+impl Errand {
+    /// What kind it is, as it is kept and counted.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::BackChannelLogout { .. } => "back_channel_logout",
+            Self::Mail { .. } => "mail",
+        }
+    }
 }
 
 const INSERT: &str =
@@ -41,10 +59,7 @@ pub fn leave(
     request_id: &str,
     now: OffsetDateTime,
 ) {
-    let kind = match errand {
-        Errand::BackChannelLogout { .. } => "back_channel_logout",
-        Errand::Mail { .. } => "mail",
-    };
+    let kind = errand.kind();
     let payload = serde_json::to_value(errand).unwrap_or_default();
     let values = vec![
         Box::new(id) as _,
@@ -54,4 +69,10 @@ pub fn leave(
         Box::new(now) as _,
     ];
     transaction.later(INSERT, values);
+}
+
+/// Leaves an errand with the write, which it follows from.
+pub fn leave_with(unit: &mut Unit, errand: &Errand) {
+    let (id, now, request_id) = (unit.new_id(), unit.now(), unit.origin().request_id.clone());
+    leave(&mut unit.transaction, id, errand, &request_id, now);
 }

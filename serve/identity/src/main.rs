@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foundation::environment::ConfigErrors;
+use foundation::mail::SmtpError;
 use foundation::signing::ShortSecret;
 use foundation::{migrate, tls};
 
@@ -15,6 +16,7 @@ mod keys;
 mod pages;
 mod process;
 mod provider;
+mod recover;
 mod request;
 mod routes;
 mod schema;
@@ -42,6 +44,11 @@ enum Command {
     Serve,
     /// Bring the schema up to date
     Migrate,
+    /// Print a link that lets somebody in once, within a quarter of an hour, without any login provider
+    Recover {
+        /// The account's identifier, or an address that one account has
+        user: String,
+    },
     /// Make the next signing keys
     Keys {
         #[command(subcommand)]
@@ -95,6 +102,10 @@ enum Failure {
     Sessions(SessionsError),
     #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
     Services(#[from] rustls::Error),
+    #[error("preparing to send mail: {0}; is every certificate in EXTRA_CA_FILE an authority's?")]
+    Mail(#[from] SmtpError),
+    #[error(transparent)]
+    Recover(#[from] recover::RecoverError),
     #[error("starting the log: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
@@ -108,6 +119,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => process::serve().await,
         Command::Migrate => run_migrations().await,
+        Command::Recover { user } => recover::run(&user, variable).await,
         Command::Keys { command } => keys::command::run(command, variable).await.map_err(Failure::from),
         Command::Sessions { command } => {
             session::command::run(command, variable).await.map_err(Failure::from)

@@ -1,36 +1,53 @@
 //! What people see: plain HTML forms with stable ids, without JavaScript and without any outside host.
 
+mod account;
+pub mod assets;
+mod buttons;
+mod changes;
+mod delete;
+mod failed;
+pub mod finish;
+pub mod language;
+mod linking;
+mod notice;
+mod recover;
+pub mod show;
+mod sign_in;
+mod signed_out;
+pub mod texts;
+mod visitor;
+pub mod words;
+
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Response;
-use foundation::problem::{Problem, codes};
+use axum::response::{Redirect, Response};
+use axum::routing::{get, post};
+use foundation::problem::Problem;
 
 use crate::attempt::Attempt;
 use crate::state::Broker;
 
+pub use failed::{Failure, failed};
+pub use notice::Notice;
+
 /// The pages, and what their forms do.
 pub fn routes() -> Router<Arc<Broker>> {
     Router::new()
-}
-
-/// Why somebody who wanted to sign in is not, as far as it is for that person to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// It took too long, or began in another browser: it begins anew.
-    Expired,
-    /// The person refused at the login provider.
-    Refused,
-    /// The login provider is down, slow, or answers nonsense.
-    ProviderUnavailable,
-    /// The login provider's answer is not to be believed.
-    NotBelieved,
-    /// The person's organization has to allow this site first (Microsoft).
-    ConsentNeeded,
-    /// The account is not of the organization whose people may sign in.
-    OtherOrganization,
-    /// Too many attempts.
-    TooMany,
+        .route("/", get(async || Redirect::to("/account")))
+        .route("/sign-in", get(sign_in::show))
+        .route("/linking/{state}", get(linking::show))
+        .route("/linking/{state}/new", post(linking::go_on_as_new))
+        .route("/account", get(account::show))
+        .route("/account/link", get(sign_in::add))
+        .route("/account/identities/{id}/unlink", post(changes::unlink))
+        .route("/account/sessions/{id}/end", post(changes::end_session))
+        .route("/account/sessions/end", post(changes::end_others))
+        .route("/account/sign-out", post(changes::sign_out))
+        .route("/account/grants/revoke", post(changes::revoke))
+        .route("/account/delete", get(delete::show).post(delete::delete))
+        .route("/recover/{secret}", get(recover::show).post(recover::enter))
+        .merge(assets::routes())
 }
 
 /// The page with the login providers' buttons, each of which posts to `/attempts/{state}/{provider}`; with the cookie that
@@ -39,24 +56,13 @@ pub enum Failure {
 /// # Errors
 /// A problem where the page cannot be made.
 pub fn sign_in(broker: &Broker, attempt: &Attempt, failure: Option<Failure>) -> Result<Response, Problem> {
-    let _ = (broker, attempt, failure);
-    Err(Problem::new(&codes::INTERNAL))
-}
-
-/// The page that says why somebody is not signed in, with a way to try again where there is one.
-///
-/// # Errors
-/// A problem where the page cannot be made.
-pub fn failed(broker: &Broker, attempt: Option<&Attempt>, failure: Failure) -> Result<Response, Problem> {
-    let _ = (broker, attempt, failure);
-    Err(Problem::new(&codes::INTERNAL))
+    sign_in::of_attempt(broker, attempt, failure)
 }
 
 /// The page that says that somebody is signed out.
 ///
 /// # Errors
 /// A problem where the page cannot be made.
-pub fn signed_out(broker: &Broker) -> Result<Response, Problem> {
-    let _ = broker;
-    Err(Problem::new(&codes::INTERNAL))
+pub fn signed_out(_: &Broker) -> Result<Response, Problem> {
+    signed_out::signed_out()
 }

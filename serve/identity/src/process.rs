@@ -9,16 +9,18 @@ use foundation::clock::{SystemClock, SystemRandomness};
 use foundation::database::Database;
 use foundation::health::Health;
 use foundation::http_client::{self, HttpClient};
+use foundation::mail::Mailer;
 use foundation::request::{Contexts, Edges};
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
 use foundation::webhook::resolve::NameServers;
 use foundation::{server, tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::config::ServeConfig;
 use crate::state::Broker;
-use crate::{Failure, provider, routes, schema, variable};
+use crate::{Failure, errands, provider, routes, schema, variable};
 
 /// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
 const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
@@ -48,13 +50,32 @@ pub async fn serve() -> Result<(), Failure> {
         issuer = broker.issuer,
         clients = config.settings.clients.len(),
         providers = config.settings.providers.len(),
+        mail = broker.mailer.is_some(),
         release = config.release,
         "serving"
     );
+    broker.upstreams.watch();
     tokio::spawn(keep(Arc::clone(&broker)));
     // Metrics stay readable while requests are finished: their task ends with the process.
-    tokio::spawn(server::serve(metrics_listener, None, telemetry::router(metrics), std::future::pending()));
-    server::serve(listener, tls, routes::router(broker, border), told_to_stop(terminate, interrupt)).await;
+    tokio::spawn(server::serve(
+        metrics_listener,
+        None,
+        telemetry::router(Arc::clone(&metrics)),
+        std::future::pending(),
+    ));
+    let (stop, stopped) = watch::channel(false);
+    let counts = errands::Counts::default();
+    metrics.register(|registry| counts.register(registry));
+    let errands = tokio::spawn(errands::run(Arc::clone(&broker), counts, told(stopped.clone())));
+    let serving = server::serve(listener, tls, routes::router(broker, border), told(stopped));
+    let stopping = async {
+        told_to_stop(terminate, interrupt).await;
+        // Whoever does not listen any more has ended.
+        let _ = stop.send(true);
+    };
+    tokio::join!(serving, stopping);
+    // One that panicked has said so in the log.
+    let _ = errands.await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -69,9 +90,11 @@ fn broker(config: &ServeConfig, metrics: &Metrics) -> Result<Broker, Failure> {
     let resolver = Arc::new(NameServers::of_system());
     // Somebody waits for it.
     let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
-    let http = HttpClient::new(resolver, &config.extra_authorities, limits)?;
+    let http = HttpClient::new(resolver.clone(), &config.extra_authorities, limits)?;
+    let mailer = config.mail.clone().map(|settings| Mailer::new(settings, resolver)).transpose()?;
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
-    let broker = Broker::new(config, database, Arc::new(health), http, made_by)?;
+    let broker = Broker::new(config, database, Arc::new(health), http, mailer, made_by)?;
+    broker.upstreams.register(metrics);
     broker.provider.register(metrics);
     Ok(broker)
 }
@@ -83,6 +106,12 @@ async fn keep(broker: Arc<Broker>) {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })
+}
+
+/// Completes when told to stop.
+async fn told(mut stopped: watch::Receiver<bool>) {
+    // The sender ends only with the process.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
 async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {

@@ -51,7 +51,8 @@ pub struct Provider {
     pub keys: Arc<Keys>,
     /// The issuer's description of itself.
     description: Bytes,
-    throttle: Throttle,
+    /// Slows whoever proves nothing, again and again.
+    pub throttle: Throttle,
     counts: Counts,
 }
 

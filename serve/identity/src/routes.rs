@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use foundation::border::{self, Border};
 use foundation::health;
 
@@ -18,5 +19,5 @@ pub fn router(broker: Arc<Broker>, border: Border) -> Router {
         .merge(pages::routes())
         .with_state(broker)
         .merge(probes);
-    border::around(router, border)
+    border::around(router, border).layer(from_fn(pages::finish::finish))
 }

@@ -3,6 +3,7 @@
 //! Secrets are files whose paths stand in it. Everything that is wrong is said at once.
 
 mod client;
+mod credential;
 mod provider;
 
 use std::path::Path;
@@ -10,7 +11,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 pub use client::{Algorithm, Client, Proof, SCOPES};
-pub use provider::{Credential, Kind, Provider};
+pub use credential::{Certified, Credential, SigningKey};
+pub use provider::{Kind, Provider};
 
 /// The file's content.
 #[derive(Debug, Clone)]

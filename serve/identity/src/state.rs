@@ -7,6 +7,7 @@ use foundation::clock::{Clock, Randomness};
 use foundation::database::Database;
 use foundation::health::Health;
 use foundation::http_client::HttpClient;
+use foundation::mail::Mailer;
 use foundation::seal::KeyRing;
 use foundation::signing::ShortSecret;
 use foundation::write::Writes;
@@ -17,6 +18,7 @@ use crate::config::ServeConfig;
 use crate::keys::{Keys, Stores};
 use crate::provider::Provider;
 use crate::settings::Settings;
+use crate::upstream::Upstreams;
 
 /// What every request may use.
 #[derive(Debug)]
@@ -35,12 +37,16 @@ pub struct Broker {
     pub settings: Settings,
     /// Seals tokens and keys at rest.
     pub sealing: Arc<KeyRing>,
-    /// Asks login providers and clients.
+    /// Asks clients.
     pub http: HttpClient,
     /// What the endpoints for clients share.
     pub provider: Provider,
+    /// The login providers.
+    pub upstreams: Upstreams,
     /// Guards forms.
     pub csrf: Csrf,
+    /// Sends mail, where a mail server is configured.
+    pub mailer: Option<Mailer>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes secrets and identifiers.
@@ -57,8 +63,11 @@ impl Broker {
         database: Database,
         health: Arc<Health>,
         http: HttpClient,
-        (clock, randomness): (Arc<dyn Clock>, Arc<dyn Randomness>),
+        mailer: Option<Mailer>,
+        made_by: (Arc<dyn Clock>, Arc<dyn Randomness>),
     ) -> Result<Self, ShortSecret> {
+        let upstreams = Upstreams::new(&config.settings, &config.public_url, &http, &made_by);
+        let (clock, randomness) = made_by;
         let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
         let issuer = config.public_url.as_str().trim_end_matches('/').to_owned();
         let secret = config.secret_key.expose().as_bytes();
@@ -72,6 +81,8 @@ impl Broker {
         Ok(Self {
             csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
             provider: Provider::new(&issuer, Arc::new(keys)),
+            upstreams,
+            mailer,
             writes,
             issuer,
             public_url: config.public_url.clone(),
@@ -83,5 +94,12 @@ impl Broker {
             clock,
             randomness,
         })
+    }
+
+    /// What people call a login provider; its name where it is not offered any more.
+    #[must_use]
+    pub fn label<'a>(&'a self, provider: &'a str) -> &'a str {
+        let found = self.settings.providers.iter().find(|found| found.name == provider);
+        found.map_or(provider, |found| &found.label)
     }
 }

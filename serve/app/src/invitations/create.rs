@@ -19,12 +19,12 @@ use uuid::Uuid;
 
 use super::secret::Secret;
 use super::{Invitation, columns, mail};
-use crate::mail::Email;
 use crate::members::WRITE;
 use crate::members::authority::Authority;
 use crate::organizations::{current, lock};
 use crate::role::Role;
 use crate::state::App;
+use foundation::mail::Email;
 
 /// An invitation can be accepted for this long.
 const LASTS: Duration = Duration::from_secs(7 * 86_400);

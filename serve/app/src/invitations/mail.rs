@@ -25,9 +25,9 @@ use uuid::Uuid;
 
 use super::secret::Secret;
 use super::state;
-use crate::mail::{Email, Mail, Mailer};
 use crate::role::Role;
 use crate::state::App;
+use foundation::mail::{Email, Mail, Mailer};
 
 /// With the waits between them, about six hours: mail servers are away for longer than others.
 const ATTEMPTS: i32 = 16;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use axum::http::Method;
 use foundation::testing::servers::{PASSWORD, Servers};
+use foundation::testing::smtp::{MailServer, Way};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::stage::{Caller, Stage};
 use crate::support::application::Answer;
 use crate::support::seed::{self, ALL_SCOPES};
-use crate::support::smtp::{MailServer, Way};
 
 fn invitations(stage: &Stage) -> String {
     format!("/api/v1/organizations/{}/invitations", stage.organization)

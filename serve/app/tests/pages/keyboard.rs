@@ -1,6 +1,7 @@
 //! The pages without a mouse.
 
-use crate::look::look;
+use foundation::testing::look::look;
+
 use crate::stage::Stage;
 use crate::work::signed_in;
 

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod browser;
 mod keyboard;
-mod look;
 mod organization;
 mod sign_in;
 #[path = "../support/mod.rs"]
@@ -12,3 +10,6 @@ mod support;
 mod work;
 
 use support::stage;
+
+/// Where people reach the application.
+const SITE: &str = "https://app.example.test";

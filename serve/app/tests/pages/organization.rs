@@ -1,6 +1,7 @@
 //! An organization's people, agents, log and settings in the browser.
 
-use crate::look::look;
+use foundation::testing::look::look;
+
 use crate::stage::Stage;
 use crate::work::signed_in;
 
@@ -20,7 +21,7 @@ async fn an_owner_runs_the_organization() {
     let link = browser.value("#secret").await;
     browser.open("/members/invitations").await;
     look(&browser, "invitations").await;
-    let path = link.strip_prefix(crate::browser::SITE).unwrap().to_owned();
+    let path = link.strip_prefix(crate::SITE).unwrap().to_owned();
     other.open(&path).await;
     look(&other, "offer").await;
     other.forget().await;

@@ -1,9 +1,10 @@
 //! Signing in and out at the issuer, and the first steps of somebody new.
 
+use foundation::testing::chromium::Browser;
 use foundation::testing::issuer::{Fault, Identity};
+use foundation::testing::look::look;
 
-use crate::browser::{Browser, SITE};
-use crate::look::look;
+use crate::SITE;
 use crate::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,7 +12,7 @@ use crate::stage::Stage;
 async fn somebody_new_signs_in_makes_an_organization_and_signs_out() {
     let stage = Stage::new().await;
     stage.issuer.awaits(Some(Identity::of("ada")));
-    let browser = Browser::start(&[("app.example.test", stage.application.port)]).await;
+    let browser = Browser::start(SITE, &[("app.example.test", stage.application.port)]).await;
     // A link to a page leads there, by way of the issuer.
     browser.open("/organizations").await;
     assert_eq!(browser.path().await, "/organizations");

@@ -1,12 +1,13 @@
 //! Projects and tasks in the browser.
 
-use crate::browser::Browser;
-use crate::look::look;
+use foundation::testing::chromium::Browser;
+use foundation::testing::look::look;
+
 use crate::stage::Stage;
 use crate::support::seed;
 
 pub async fn signed_in(stage: &Stage, name: &str, role: &str) -> Browser {
-    let browser = Browser::start(&[("app.example.test", stage.application.port)]).await;
+    let browser = Browser::start(crate::SITE, &[("app.example.test", stage.application.port)]).await;
     let person = seed::person(&stage.servers, stage.organization, name, role);
     browser.bring(&seed::session(&stage.servers, person, Some(stage.organization)).await).await;
     browser

@@ -7,5 +7,4 @@ pub mod application;
 pub mod browser;
 pub mod receiver;
 pub mod seed;
-pub mod smtp;
 pub mod stage;

@@ -69,6 +69,11 @@ impl Program {
         Self { binary, environment, child, port, metrics_port, ca: servers.path("ca.pem"), log }
     }
 
+    /// Another process of it, in the same environment but for its ports.
+    pub fn start_another(&self, servers: &Servers) -> Self {
+        Self::start(self.binary, "serve", servers, self.environment.clone())
+    }
+
     /// Ends it at once, whatever it is doing.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

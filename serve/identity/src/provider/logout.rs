@@ -5,10 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use foundation::audit::Origin;
@@ -23,7 +20,8 @@ use super::authorize::lead_on;
 use super::parameters::Parameters;
 use super::refusal::NO_STORE;
 use super::{codes, hint};
-use crate::pages;
+use crate::pages::texts::{self, Texts};
+use crate::pages::{self, show};
 use crate::session::{self, BrowserSession, Ending};
 use crate::settings::Client;
 use crate::state::Broker;
@@ -81,6 +79,7 @@ impl<'a> Asked<'a> {
 #[derive(Template)]
 #[template(path = "logout.html")]
 struct Question<'a> {
+    texts: &'static Texts,
     client: Option<&'a str>,
     csrf_token: String,
     fields: Vec<(&'static str, &'a str)>,
@@ -174,23 +173,14 @@ fn question(broker: &Broker, headers: &HeaderMap, asked: &Asked<'_>) -> Result<R
         ("state", asked.state),
     ];
     let page = Question {
+        texts: texts::current(),
         client: asked.client.map(|client| client.name.as_str()),
         csrf_token: broker.csrf.token(&key),
         fields: fields.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect(),
     };
-    let html = page.render().map_err(|error| {
-        tracing::error!(%error, "a page cannot be made");
-        Problem::new(&common::INTERNAL)
-    })?;
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
-        (CONTENT_SECURITY_POLICY, policy(asked.redirect_uri)),
-        (CACHE_CONTROL, NO_STORE),
-        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        // Without a referrer, browsers would send the form with `Origin: null`.
-        (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    ];
-    Ok((headers, html).into_response())
+    let mut page = show::page(&page)?;
+    page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy(asked.redirect_uri));
+    Ok(page)
 }
 
 /// Browsers hold the policy also against where the form's answer leads on to.

@@ -1,6 +1,7 @@
 //! A login provider, as the issuer is registered with it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use foundation::environment::Secret;
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use time::{Date, Month};
 use url::Url;
 
 use super::Problems;
+use super::credential::{Certified, Credential, SigningKey};
 
 /// A login provider.
 #[derive(Debug, Clone)]
@@ -51,29 +53,6 @@ pub enum Kind {
     OpenIdConnect {
         /// Whether its `email_verified` counts.
         vouches: bool,
-    },
-}
-
-/// How the issuer proves to a login provider who it is.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// By a secret that the provider made.
-    Secret(Secret),
-    /// By assertions, signed with a certificate's key (Microsoft).
-    Certificate {
-        /// PEM.
-        certificate: String,
-        /// PEM.
-        key: Secret,
-    },
-    /// By a secret that the issuer signs itself (Apple).
-    SigningKey {
-        /// PEM, as the `.p8` file has it.
-        key: Secret,
-        /// The key's id.
-        key_id: String,
-        /// The team's id.
-        team_id: String,
     },
 }
 
@@ -137,6 +116,10 @@ impl Written {
         if self.kind == KindName::Oidc && self.at.is_none() {
             problems.say(&place, "it does not say `at` which issuer it is");
         }
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        if self.tenant.as_ref().is_some_and(|tenant| tenant.is_empty() || !tenant.bytes().all(word)) {
+            problems.say(&place, "its tenant is neither common, organizations, consumers nor a tenant's id");
+        }
         let credential = self.credential(&place, problems);
         let expires = self.expires.and_then(|date| {
             Date::from_calendar_date(date.year.into(), Month::try_from(date.month).ok()?, date.day).ok()
@@ -165,20 +148,20 @@ impl Written {
     }
 
     fn credential(&self, place: &str, problems: &mut Problems) -> Option<Credential> {
-        let of =
-            |problems: &mut Problems, path: &std::path::Path| problems.file(place, path).map(Secret::new);
         match (&self.secret_file, &self.certificate_file, &self.key_file, &self.key_id, &self.team_id) {
             (Some(secret), None, None, None, None) if self.kind != KindName::Apple => {
-                of(problems, secret).map(Credential::Secret)
+                problems.file(place, secret).map(|secret| Credential::Secret(Secret::new(secret)))
             }
             (None, Some(certificate), Some(key), None, None) if self.kind == KindName::Microsoft => {
-                let certificate = problems.file(place, certificate);
-                let key = of(problems, key);
-                Some(Credential::Certificate { certificate: certificate?, key: key? })
+                let (certificate, key) = (problems.file(place, certificate), problems.file(place, key));
+                let certified = Certified::parse(&certificate?, &key?);
+                let certified = certified.map_err(|problem| problems.say(place, problem)).ok()?;
+                Some(Credential::Certificate(Arc::new(certified)))
             }
             (None, None, Some(key), Some(key_id), Some(team_id)) if self.kind == KindName::Apple => {
-                let (key_id, team_id) = (key_id.clone(), team_id.clone());
-                Some(Credential::SigningKey { key: of(problems, key)?, key_id, team_id })
+                let key = SigningKey::parse(&problems.file(place, key)?, key_id.clone(), team_id.clone());
+                let key = key.map_err(|problem| problems.say(place, problem)).ok()?;
+                Some(Credential::SigningKey(Arc::new(key)))
             }
             _ => {
                 problems.say(

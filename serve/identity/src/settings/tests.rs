@@ -1,3 +1,8 @@
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::PrivateKeyDer;
+
 use super::*;
 
 fn file(directory: &tempfile::TempDir, name: &str, text: &str) -> String {
@@ -6,11 +11,24 @@ fn file(directory: &tempfile::TempDir, name: &str, text: &str) -> String {
     path.display().to_string()
 }
 
+/// PEM of a key for RSA, and of a certificate of it.
+fn certified() -> (String, String) {
+    let key = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
+    let pem = STANDARD.encode(der.as_ref());
+    let der = PrivateKeyDer::Pkcs8(der.as_ref().to_vec().into());
+    let pair = rcgen::KeyPair::from_der_and_sign_algo(&der, &rcgen::PKCS_RSA_SHA256).unwrap();
+    let certificate = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&pair).unwrap();
+    (format!("-----BEGIN PRIVATE KEY-----\n{pem}\n-----END PRIVATE KEY-----\n"), certificate.pem())
+}
+
 #[test]
 fn a_whole_file_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let secret = file(&directory, "secret", &format!("{}\n", "s".repeat(32)));
-    let key = file(&directory, "key", "-----BEGIN PRIVATE KEY-----\n");
+    let key = file(&directory, "key", &rcgen::KeyPair::generate().unwrap().serialize_pem());
+    let (rsa, certificate) = certified();
+    let (rsa, certificate) = (file(&directory, "rsa", &rsa), file(&directory, "certificate", &certificate));
     let settings = Settings::parse(&format!(
         r#"
         linking = "ask"
@@ -27,8 +45,8 @@ fn a_whole_file_is_read() {
         [[provider]]
         kind = "microsoft"
         client_id = "m"
-        certificate_file = "{key}"
-        key_file = "{key}"
+        certificate_file = "{certificate}"
+        key_file = "{rsa}"
         expires = 2027-06-30
         [[provider]]
         kind = "apple"
@@ -76,4 +94,37 @@ fn everything_that_is_wrong_is_said_at_once() {
     }
     assert!(Settings::parse("").unwrap_err()[0].contains("[[provider]]"));
     assert!(Settings::parse("surprise = 1").is_err());
+}
+
+#[test]
+fn credentials_that_would_not_work_are_found_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let ((rsa, certificate), (other, _)) = (certified(), certified());
+    let ec = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    let of = |kind: &str, certificate: &str, key: &str| {
+        let key = file(&directory, "key", key);
+        let credential = match kind {
+            "apple" => format!("key_file = {key:?}\nkey_id = \"K\"\nteam_id = \"T\""),
+            _ => {
+                let certificate = file(&directory, "certificate", certificate);
+                format!("certificate_file = {certificate:?}\nkey_file = {key:?}")
+            }
+        };
+        let text = format!("[[provider]]\nkind = {kind:?}\nclient_id = \"c\"\n{credential}\n");
+        Settings::parse(&text).err().map(|problems| problems.join("\n"))
+    };
+    assert_eq!(of("microsoft", &certificate, &rsa), None);
+    assert_eq!(of("apple", "", &ec), None);
+    for (kind, certificate, key, problem) in [
+        ("microsoft", certificate.as_str(), other.as_str(), "do not belong together"),
+        ("microsoft", &certificate, &ec, "no RSA key"),
+        ("microsoft", &rsa, &rsa, "no certificate"),
+        ("microsoft", &certificate, "nothing", "no private key"),
+        ("apple", "", &rsa, "no private key on P-256"),
+        ("apple", "", "nothing", "no private key on P-256"),
+    ] {
+        let problems = of(kind, certificate, key).unwrap();
+        assert!(problems.contains(problem) && problems.contains(kind), "{problems}");
+        assert!(!problems.contains("BEGIN"), "{problems}");
+    }
 }

@@ -3,4 +3,5 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod browser;
+pub mod people;
 pub mod stage;

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use foundation::testing::servers::Servers;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+
+use super::servers::Servers;
 
 /// `\0app\0` and the password of all servers, in base 64.
 const LOGIN: &str = "AUTH PLAIN AGFwcABjb3JyZWN0LWhvcnNlLWJhdHRlcnktc3RhcGxl";

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::browser::Browser;
+use super::chromium::Browser;
 
 /// A phone and a desk.
 const WIDTHS: [u32; 2] = [360, 1440];

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
-use foundation::testing::servers::{free_ports, wait_until};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-/// Where people reach the application.
-pub const SITE: &str = "https://app.example.test";
+use super::servers::{free_ports, wait_until};
+
 /// The name under which WebDriver hands out elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -22,12 +21,14 @@ pub struct Browser {
     driver: Child,
     port: u16,
     session: String,
+    site: &'static str,
     _profile: tempfile::TempDir,
 }
 
 impl Browser {
-    /// Opens a browser for which `hosts` (each a name and a port of this machine) are where the names lead.
-    pub async fn start(hosts: &[(&str, u16)]) -> Self {
+    /// Opens a browser of the site at this origin, for which `hosts` (each a name and a port of this machine) are where the
+    /// names lead.
+    pub async fn start(site: &'static str, hosts: &[(&str, u16)]) -> Self {
         let [port, _] = free_ports();
         let profile = tempfile::tempdir().unwrap();
         let driver = Command::new("chromedriver")
@@ -57,7 +58,7 @@ impl Browser {
             "acceptInsecureCerts": true,
             "goog:chromeOptions": {"args": arguments},
         }}});
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), site, _profile: profile };
         let session = browser.ask("POST", "/session", &wanted).await.expect("a browser");
         browser.session = session["sessionId"].as_str().unwrap().to_owned();
         browser
@@ -101,7 +102,7 @@ impl Browser {
 
     /// Opens a page of the site.
     pub async fn open(&self, path: &str) {
-        self.post("/url", json!({"url": format!("{SITE}{path}")})).await;
+        self.post("/url", json!({"url": format!("{}{path}", self.site)})).await;
     }
 
     /// Loads the page again.
@@ -113,14 +114,14 @@ impl Browser {
     pub async fn path(&self) -> String {
         let url = self.get("/url").await;
         let url = url.as_str().unwrap();
-        url.strip_prefix(SITE).unwrap_or(url).to_owned()
+        url.strip_prefix(self.site).unwrap_or(url).to_owned()
     }
 
     /// Gives the browser a cookie of the site: the value of a header `Cookie`.
     pub async fn bring(&self, cookie: &str) {
         let (name, value) = cookie.split_once('=').unwrap();
         let parameters = json!({
-            "url": SITE, "name": name, "value": value, "path": "/", "secure": true, "httpOnly": true, "sameSite": "Lax"
+            "url": self.site, "name": name, "value": value, "path": "/", "secure": true, "httpOnly": true, "sameSite": "Lax"
         });
         let set = self.devtools("Network.setCookie", parameters).await;
         assert_eq!(set["success"], true);

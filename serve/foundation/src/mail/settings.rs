@@ -1,10 +1,11 @@
 //! Where mail is handed in, from the environment.
 
-use foundation::environment::{Reader, Secret};
 use lettre::message::Mailbox;
 use percent_encoding::percent_decode_str;
 use rustls_pki_types::CertificateDer;
 use url::Url;
+
+use crate::environment::{Reader, Secret};
 
 /// What an URL of a mail server looks like.
 const FORM: &str = "smtps://user@host:465, or smtp://user@host:587?tls=required";

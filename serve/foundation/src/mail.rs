@@ -9,7 +9,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foundation::webhook::resolve::Resolve;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -20,7 +19,10 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::webhook::resolve::Resolve;
+
 pub use address::Email;
+pub use lettre::transport::smtp::Error as SmtpError;
 pub use settings::Settings;
 
 /// From the server's name to its last word.

@@ -1,0 +1,298 @@
+//! Somebody has come back from a login provider, and is let in: as an account that there is, as a new one, or with a
+//! question first.
+
+use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use foundation::audit::Origin;
+use foundation::problem::{Problem, codes};
+use foundation::request::RequestContext;
+use foundation::write::Unit;
+use foundation::write::idempotency::Answer;
+use uuid::Uuid;
+
+use super::join::{self, Because};
+use super::linking::{Decision, decide};
+use super::pending::Pending;
+use super::store::{self, Account, Identity};
+use crate::attempt::{Attempt, Purpose};
+use crate::pages::{self, Failure};
+use crate::session::BrowserSession;
+use crate::state::Broker;
+use crate::upstream::Verified;
+use crate::{provider, session};
+
+/// Longer subjects than are kept belong to nobody.
+const LONGEST_SUBJECT: usize = 255;
+
+/// What became of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Arrival {
+    /// The person is this account's.
+    In(Uuid),
+    /// The identity was linked to the session's account.
+    Linked,
+    /// The identity is another account's already.
+    Taken,
+    /// The person is asked first.
+    Ask,
+    /// The person came with an identity that has no account, to answer the question about another.
+    Unknown(Pending),
+    /// The session that wanted to link has ended.
+    Gone,
+}
+
+/// Lets in whoever has come back from a login provider, by the rules of linking: as an account that there is, as a new one,
+/// or with a question first.
+///
+/// # Errors
+/// The problem of the database.
+pub async fn arrive(
+    broker: &Broker,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    attempt: Attempt,
+    verified: Verified,
+) -> Result<Response, Problem> {
+    let Some(verified) = within_bounds(verified) else {
+        return pages::failed(broker, Some(&attempt), Failure::NotBelieved);
+    };
+    let previous = session::current(broker, headers).await?;
+    let pending = Pending::of(headers, &attempt, &broker.sealing);
+    let arrival = settle(broker, context, &attempt, previous.as_ref(), &verified, pending).await?;
+    match arrival {
+        Arrival::In(account) => {
+            let in_with = Entry { account, provider: &verified.provider, previous: previous.as_ref() };
+            let_in(broker, context, &attempt, in_with).await
+        }
+        Arrival::Linked => Ok(over(&attempt, &pages::Notice::Linked.at("/account"))),
+        Arrival::Taken => Ok(over(&attempt, &pages::Notice::Taken.at("/account"))),
+        Arrival::Ask => ask(broker, &attempt, Pending { verified, tried_another: false }),
+        Arrival::Unknown(first) => ask(broker, &attempt, Pending { tried_another: true, ..first }),
+        Arrival::Gone => pages::failed(broker, None, Failure::Expired),
+    }
+}
+
+/// Makes an account of the identity that waits beside the attempt: its person has said that there is none yet.
+///
+/// # Errors
+/// The problem of the database.
+pub async fn arrive_as_new(
+    broker: &Broker,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    attempt: &Attempt,
+    pending: &Pending,
+) -> Result<Response, Problem> {
+    let verified = &pending.verified;
+    let mut unit = begin_write(broker, context).await?;
+    // It has come in meanwhile, in another window or by going back: it is known, and comes by its login provider.
+    let known = Identity::alone(&unit.transaction, &verified.provider, &verified.subject).await?;
+    if known.is_some() {
+        return pages::failed(broker, None, Failure::Expired);
+    }
+    let account = join::begin(broker, &mut unit, verified).await?;
+    end_write(*unit).await?;
+    let previous = session::current(broker, headers).await?;
+    let entry = Entry { account, provider: &verified.provider, previous: previous.as_ref() };
+    let_in(broker, context, attempt, entry).await
+}
+
+/// In one transaction: who it is, and what is written of it.
+async fn settle(
+    broker: &Broker,
+    context: &RequestContext,
+    attempt: &Attempt,
+    session: Option<&BrowserSession>,
+    verified: &Verified,
+    pending: Option<Pending>,
+) -> Result<Arrival, Problem> {
+    let mut unit = begin_write(broker, context).await?;
+    let waiting = pending.as_ref().map(|pending| &pending.verified);
+    let (known, waits) = both_alone(&unit, verified, waiting).await?;
+    let arrival = match (&attempt.purpose, known) {
+        (Purpose::Link { account, session: asked }, known) => {
+            let still = session.is_some_and(|session| session.id == *asked && session.account == *account);
+            if still {
+                link(broker, &mut unit, (*account, *asked), known, verified).await?
+            } else {
+                Arrival::Gone
+            }
+        }
+        (_, Some(identity)) => {
+            let joins = waiting.filter(|_| waits.is_none());
+            enter(broker, &mut unit, &identity, verified, joins).await?
+        }
+        (_, None) => match pending {
+            Some(first) => Arrival::Unknown(first),
+            None => by_the_rules(broker, &mut unit, verified).await?,
+        },
+    };
+    if matches!(arrival, Arrival::In(_) | Arrival::Linked) {
+        end_write(*unit).await?;
+    }
+    Ok(arrival)
+}
+
+/// Both identities, which nobody else makes or changes until the transaction ends; always in the same order, so that no
+/// two wait for each other.
+async fn both_alone(
+    unit: &Unit,
+    verified: &Verified,
+    waiting: Option<&Verified>,
+) -> Result<(Option<Identity>, Option<Identity>), Problem> {
+    let key = |verified: &Verified| (verified.provider.clone(), verified.subject.clone());
+    let find = async |verified: &Verified| {
+        Identity::alone(&unit.transaction, &verified.provider, &verified.subject).await
+    };
+    Ok(match waiting {
+        None => (find(verified).await?, None),
+        Some(waiting) if key(waiting) < key(verified) => {
+            let waits = find(waiting).await?;
+            (find(verified).await?, waits)
+        }
+        Some(waiting) => (find(verified).await?, find(waiting).await?),
+    })
+}
+
+/// The identity is known: its account is entered, and what waited for that joins it.
+async fn enter(
+    broker: &Broker,
+    unit: &mut Unit,
+    identity: &Identity,
+    verified: &Verified,
+    joins: Option<&Verified>,
+) -> Result<Arrival, Problem> {
+    let account = alone(unit, identity.account).await?;
+    let account = join::come_again(broker, unit, &account, identity, verified).await?;
+    if let Some(first) = joins {
+        join::join(broker, unit, &account, first, Because::Asked).await?;
+    }
+    Ok(Arrival::In(account.id))
+}
+
+async fn by_the_rules(broker: &Broker, unit: &mut Unit, verified: &Verified) -> Result<Arrival, Problem> {
+    let holders = match &verified.email {
+        Some(email) => store::holders(&unit.transaction, &email.text, &verified.provider).await?,
+        None => Vec::new(),
+    };
+    Ok(match decide(broker.settings.linking, verified.email.as_ref(), &holders) {
+        Decision::Begin => Arrival::In(join::begin(broker, unit, verified).await?),
+        Decision::Join(account) => {
+            let account = alone(unit, account).await?;
+            join::join(broker, unit, &account, verified, Because::Vouched).await?;
+            Arrival::In(account.id)
+        }
+        Decision::Ask => Arrival::Ask,
+    })
+}
+
+/// Adds the identity to the account whose session asked for it.
+async fn link(
+    broker: &Broker,
+    unit: &mut Unit,
+    (account, session): (Uuid, Uuid),
+    known: Option<Identity>,
+    verified: &Verified,
+) -> Result<Arrival, Problem> {
+    match known {
+        Some(identity) if identity.account != account => return Ok(Arrival::Taken),
+        Some(identity) => {
+            let account = alone(unit, account).await?;
+            join::come_again(broker, unit, &account, &identity, verified).await?;
+        }
+        None => {
+            let account = alone(unit, account).await?;
+            join::join(broker, unit, &account, verified, Because::Linked(session)).await?;
+        }
+    }
+    Ok(Arrival::Linked)
+}
+
+/// Who comes in, and with what.
+struct Entry<'a> {
+    account: Uuid,
+    provider: &'a str,
+    previous: Option<&'a BrowserSession>,
+}
+
+/// Begins the session, and answers what the person signed in for.
+async fn let_in(
+    broker: &Broker,
+    context: &RequestContext,
+    attempt: &Attempt,
+    entry: Entry<'_>,
+) -> Result<Response, Problem> {
+    let (session, cookie) =
+        session::begin(broker, context, entry.account, entry.provider, entry.previous).await?;
+    let mut response = match &attempt.purpose {
+        Purpose::Authorize(request) => provider::complete(broker, context, &session, request).await?,
+        Purpose::Account | Purpose::Link { .. } => see_other("/account"),
+    };
+    response.headers_mut().append(SET_COOKIE, cookie);
+    end_attempt(&mut response, attempt);
+    Ok(response)
+}
+
+/// Goes on with the question, as an attempt with a state of its own: the one that was used is used.
+fn ask(broker: &Broker, attempt: &Attempt, pending: Pending) -> Result<Response, Problem> {
+    let next = Attempt::begin(attempt.purpose.clone(), &*broker.clock, &*broker.randomness);
+    let (keys, randomness) = (&broker.sealing, &*broker.randomness);
+    let cookies = next.set_cookie(keys, randomness).zip(pending.set_cookie(&next, keys, randomness));
+    let Some((kept, waits)) = cookies else {
+        tracing::warn!("what waits for an answer is too long for a cookie");
+        return pages::failed(broker, None, Failure::Expired);
+    };
+    let mut response = over(attempt, &format!("/linking/{}", next.state));
+    response.headers_mut().append(SET_COOKIE, kept);
+    response.headers_mut().append(SET_COOKIE, waits);
+    Ok(response)
+}
+
+/// Ends the attempt, and sends the browser on.
+fn over(attempt: &Attempt, path: &str) -> Response {
+    let mut response = see_other(path);
+    end_attempt(&mut response, attempt);
+    response
+}
+
+fn end_attempt(response: &mut Response, attempt: &Attempt) {
+    response.headers_mut().append(SET_COOKIE, attempt.clear_cookie());
+    response.headers_mut().append(SET_COOKIE, Pending::clear_cookie(attempt));
+}
+
+fn see_other(path: &str) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    if let Ok(path) = HeaderValue::try_from(path) {
+        response.headers_mut().insert(LOCATION, path);
+    }
+    response
+}
+
+async fn begin_write(broker: &Broker, context: &RequestContext) -> Result<Box<Unit>, Problem> {
+    broker.writes.begin_without_key(&Origin::of(None, context)).await
+}
+
+async fn end_write(unit: Unit) -> Result<(), Problem> {
+    unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.map(drop)
+}
+
+/// The account, which was there a moment ago.
+async fn alone(unit: &Unit, account: Uuid) -> Result<Account, Problem> {
+    let found = Account::alone(&unit.transaction, account).await?;
+    found.ok_or_else(|| Problem::new(&codes::NOT_FOUND).detail("The account was deleted at this moment."))
+}
+
+/// What can be kept of what a login provider says; nothing where its subject cannot.
+fn within_bounds(mut verified: Verified) -> Option<Verified> {
+    let fits = |most: usize| move |text: &String| text.chars().count() <= most && !text.contains('\0');
+    let subject = &verified.subject;
+    if subject.is_empty() || !fits(LONGEST_SUBJECT)(subject) {
+        return None;
+    }
+    verified.email = verified.email.filter(|email| fits(254)(&email.text) && email.text.contains('@'));
+    verified.given_name = verified.given_name.filter(fits(200));
+    verified.family_name = verified.family_name.filter(fits(200));
+    verified.picture = verified.picture.filter(fits(2_000)).filter(|picture| picture.starts_with("https://"));
+    Some(verified)
+}

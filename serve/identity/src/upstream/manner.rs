@@ -1,0 +1,143 @@
+//! What is peculiar to a kind of login provider.
+
+use std::fmt::Debug;
+
+use url::Url;
+
+use super::error::{TokenError, UpstreamError};
+use super::id_token::IdToken;
+use super::person::Person;
+use super::wire::Hosts;
+use super::{apple, github, google, microsoft, openid_connect};
+use crate::request::Prompt;
+use crate::settings::{Kind, Provider};
+
+/// How somebody is to be asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// Who is expected.
+    pub hint: Option<&'a str>,
+    /// Whether to ask in any case.
+    pub prompt: Prompt,
+    /// For how many seconds a sign-in is recent enough.
+    pub max_age: Option<u64>,
+    /// Whether the provider's tokens are to last while the person is away.
+    pub keeps_tokens: bool,
+}
+
+/// What a provider speaks.
+#[derive(Debug, Clone)]
+pub enum Speaks {
+    /// OpenID Connect, as it describes itself there.
+    OpenIdConnect {
+        /// Where.
+        description: Url,
+    },
+    /// OAuth 2.0, with an API that says who somebody is.
+    OAuth {
+        /// Where people sign in.
+        authorize: Url,
+        /// Where codes are redeemed.
+        token: Url,
+        /// Where the API is.
+        api: Url,
+    },
+}
+
+/// What one kind of login provider does in its own way.
+pub trait Manner: Debug + Send + Sync {
+    /// Where it may be asked.
+    fn hosts(&self) -> Hosts;
+
+    /// What it speaks.
+    fn speaks(&self) -> Speaks;
+
+    /// Whether a description of this issuer is its own.
+    fn is_name(&self, issuer: &str) -> bool;
+
+    /// Whether it has made a token, where it calls itself `named`.
+    fn is_issuer(&self, token: &IdToken, named: &str) -> bool {
+        token.iss == named
+    }
+
+    /// Whether it is who has answered, by what the answer says (RFC 9207).
+    fn is_answerer(&self, said: &str, named: Option<&str>) -> bool {
+        Some(said) == named
+    }
+
+    /// Parameters of the question beside those that every provider gets.
+    fn adds(&self, wish: &Wish<'_>) -> Vec<(&'static str, String)>;
+
+    /// Whether it answers by a form that is posted from its own site.
+    fn answers_by_form(&self) -> bool {
+        false
+    }
+
+    /// Why it has sent somebody back without a code.
+    fn refusal(&self, error: &str, _description: &str) -> UpstreamError {
+        refusal(error)
+    }
+
+    /// Who somebody is, by a token that is believed; `user` is what the form said beside it. Where there are no tokens,
+    /// nobody is.
+    fn person(&self, _token: &IdToken, _user: Option<&str>) -> Result<Person, UpstreamError> {
+        Err(TokenError::Missing.into())
+    }
+}
+
+/// The manner of a configured provider.
+pub fn of(provider: &Provider) -> Box<dyn Manner> {
+    let at = provider.at.clone();
+    match &provider.kind {
+        Kind::Google { hosted_domain } => Box::new(google::Google::new(at, hosted_domain.clone())),
+        Kind::Github => Box::new(github::Github::new(at)),
+        Kind::Microsoft { tenant } => Box::new(microsoft::Microsoft::new(at, tenant)),
+        Kind::Apple => Box::new(apple::Apple::new(at)),
+        Kind::OpenIdConnect { vouches } => Box::new(openid_connect::OpenIdConnect::new(at, *vouches)),
+    }
+}
+
+/// Why somebody was sent back, in the words of the standards.
+pub fn refusal(error: &str) -> UpstreamError {
+    match error {
+        "access_denied" => UpstreamError::Refused,
+        "consent_required" => UpstreamError::ConsentNeeded,
+        "temporarily_unavailable" | "server_error" => UpstreamError::Unable,
+        "invalid_client"
+        | "invalid_request"
+        | "invalid_scope"
+        | "unauthorized_client"
+        | "unsupported_response_type"
+        | "redirect_uri_mismatch"
+        | "application_suspended" => UpstreamError::Issuer(error.to_owned()),
+        _ => UpstreamError::Empty,
+    }
+}
+
+/// The site of a kind, unless another is configured.
+pub fn site(at: Option<Url>, usual: &str) -> Url {
+    at.unwrap_or_else(|| Url::parse(usual).expect("a constant that is a URL"))
+}
+
+/// A place of a site.
+pub fn below(site: &Url, path: &str) -> Url {
+    let mut url = site.clone();
+    url.set_path(&format!("{}{path}", site.path().trim_end_matches('/')));
+    url
+}
+
+/// A site as issuers write it: without a slash at its end.
+pub fn name(site: &Url) -> &str {
+    site.as_str().trim_end_matches('/')
+}
+
+/// Asks with which account, where that is wished; for providers that know no other way to ask anew.
+pub fn selects(wish: &Wish<'_>) -> Option<(&'static str, String)> {
+    matches!(wish.prompt, Prompt::Login | Prompt::SelectAccount)
+        .then(|| ("prompt", "select_account".to_owned()))
+}
+
+/// Who is expected.
+pub fn hints(wish: &Wish<'_>) -> Option<(&'static str, String)> {
+    wish.hint.map(|hint| ("login_hint", hint.to_owned()))
+}

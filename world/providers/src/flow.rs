@@ -1,0 +1,96 @@
+//! What all of them do when somebody comes from a client: look at the question, ask who it is, and send back.
+
+use std::sync::Arc;
+
+use axum::extract::State as Shares;
+use axum::http::{Method, Uri};
+use axum::response::Response;
+
+use crate::fields::Fields;
+use crate::keys::challenge;
+use crate::page;
+use crate::provider::Provider;
+use crate::registration::Registration;
+use crate::world::{Code, Grant, State, World};
+
+/// Somebody's visit.
+pub(crate) struct Visit {
+    pub(crate) path: String,
+    pub(crate) fields: Fields,
+}
+
+impl Visit {
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.fields.get(name).unwrap_or_default()
+    }
+}
+
+/// What one of them does in its own way.
+pub(crate) trait Desk: 'static {
+    const PROVIDER: Provider;
+    const TITLE: &'static str;
+
+    /// The client, if the question is one that the provider answers.
+    fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>>;
+    /// Sends back whoever has said who it is.
+    fn admit(state: &mut State, visit: &Visit, client: &Registration, person: &str) -> Response;
+    /// Sends back whoever does not want to.
+    fn refuse(state: &mut State, visit: &Visit) -> Response;
+}
+
+/// The authorization endpoint.
+pub(crate) async fn authorize<D: Desk>(
+    Shares(world): Shares<Arc<World>>,
+    method: Method,
+    uri: Uri,
+    body: String,
+) -> Response {
+    let is_answer = method == Method::POST;
+    let fields = Fields::of(if is_answer { &body } else { uri.query().unwrap_or_default() });
+    let visit = Visit { path: uri.path().to_owned(), fields };
+    world.change(|state| {
+        let client = match D::check(state, &visit) {
+            Ok(client) => client,
+            Err(response) => return *response,
+        };
+        let awaited = state.service(D::PROVIDER).awaited.clone();
+        let said = visit.field("username").trim().to_lowercase();
+        if is_answer && (visit.fields.get("cancel").is_some() || said.is_empty()) {
+            return D::refuse(state, &visit);
+        }
+        match if is_answer { Some(said) } else { awaited } {
+            None => page::who(D::TITLE, &visit.path, &visit.fields),
+            Some(person) if state.account(D::PROVIDER, &person).refuses => D::refuse(state, &visit),
+            Some(person) => D::admit(state, &visit, &client, &person),
+        }
+    })
+}
+
+/// A code for what somebody has been asked.
+pub(crate) fn code(visit: &Visit, client: &Registration, person: &str, scope: String) -> Code {
+    let owned = |name: &str| visit.fields.get(name).map(ToOwned::to_owned);
+    Code {
+        grant: Grant { client_id: client.client_id.clone(), person: person.to_owned(), scope },
+        redirect_uri: visit.field("redirect_uri").to_owned(),
+        nonce: owned("nonce"),
+        challenge: owned("code_challenge"),
+        is_offline: false,
+    }
+}
+
+/// Whether the question's challenge is one (RFC 7636), or there is none.
+pub(crate) fn is_challenge(fields: &Fields) -> bool {
+    match fields.get("code_challenge") {
+        None => fields.get("code_challenge_method").is_none(),
+        Some(text) => text.len() == 43 && fields.is("code_challenge_method", "S256"),
+    }
+}
+
+/// Whether whoever redeems the code is who has asked for it: by the verifier, or without one where there was no challenge.
+pub(crate) fn is_asker(code: &Code, fields: &Fields) -> bool {
+    match (&code.challenge, fields.get("code_verifier")) {
+        (None, None) => true,
+        (Some(expected), Some(verifier)) => challenge(verifier) == *expected,
+        _ => false,
+    }
+}
