@@ -44,7 +44,7 @@ fn judge(keys: &KeySet, issuer: &str, token: &str) -> Result<Option<Hint>, JwtEr
     let (header, claims) = keys.verify::<Claims>(token)?;
     // Logout tokens are signed by the same keys, and are for something else.
     let is_ours = header.typ.as_deref() == Some("JWT") && claims.iss == issuer;
-    Ok(is_ours.then(|| Hint { subject: claims.sub, client_id: claims.aud, session: claims.sid }))
+    Ok(is_ours.then_some(Hint { subject: claims.sub, client_id: claims.aud, session: claims.sid }))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod authorize;
+mod back_channel;
 mod clients;
 mod codes;
 mod discovery;

@@ -39,7 +39,7 @@ pub struct Person {
 }
 
 /// Clients of every kind.
-fn settings(servers: &Servers, key: &EcdsaKeyPair) -> String {
+fn settings(servers: &Servers, key: &EcdsaKeyPair, told_at: &str) -> String {
     let (x, y) = key.public_key().as_ref()[1..].split_at(32);
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let set =
@@ -55,7 +55,7 @@ fn settings(servers: &Servers, key: &EcdsaKeyPair) -> String {
         secret_file = "{secret}"
         redirect_uris = ["{BACK}", "https://app.example.test/other?tenant=1"]
         post_logout_redirect_uris = ["{BYE}"]
-        back_channel_logout_uri = "https://app.example.test/back-channel-logout"
+        back_channel_logout_uri = "{told_at}"
         scopes = ["openid", "email", "profile", "offline_access"]
         upstream_tokens = true
         [[client]]
@@ -89,8 +89,13 @@ fn settings(servers: &Servers, key: &EcdsaKeyPair) -> String {
 
 impl Scene {
     pub async fn new() -> Self {
+        Self::telling("https://app.example.test/back-channel-logout").await
+    }
+
+    /// The client `app` is told here that a session has ended.
+    pub async fn telling(told_at: &str) -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let stage = Stage::new(|servers| settings(servers, &key)).await;
+        let stage = Stage::new(|servers| settings(servers, &key, told_at)).await;
         Self { stage, key }
     }
 

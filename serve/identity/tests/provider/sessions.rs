@@ -1,6 +1,11 @@
 use std::time::{Duration, Instant};
 
-use crate::scene::{Scene, error, good, redemption, returned};
+use axum::http::Method;
+use url::Url;
+use uuid::Uuid;
+
+use crate::scene::{FORM, Person, Scene, error, good, redemption, returned};
+use crate::support::stage::ISSUER;
 
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 #[tokio::test(flavor = "multi_thread")]
@@ -59,6 +64,44 @@ async fn a_session_that_is_used_goes_on_and_not_for_ever() {
     // Whoever plants a second cookie gets nothing by either.
     let two = crate::scene::Person { cookie: format!("{}; {}", ada.cookie, scene.person().cookie), ..ada };
     assert_eq!(returned(&scene.authorize(Some(&two), &silent).await, "error"), "login_required");
+}
+
+/// Lets somebody in by an operator's link, in a browser with this cookie; the value of the session's cookie.
+async fn let_in(scene: &Scene, account: Uuid, cookie: &str) -> String {
+    let output = scene.stage.issuer.run(&["recover", &account.to_string()]);
+    let link: Url = String::from_utf8(output.stdout).unwrap().trim().parse().unwrap();
+    let headers = [("cookie", cookie), ("origin", ISSUER), FORM];
+    let answer = scene.stage.issuer.send(Method::POST, link.path(), &headers, "").await;
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let set = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+    let set = set.into_iter().find(|value| value.starts_with("__Host-session=")).unwrap();
+    for part in ["; Path=/", "; Secure", "; HttpOnly", "; SameSite=Lax"] {
+        assert!(set.contains(part), "{set}");
+    }
+    set.split(';').next().unwrap().to_owned()
+}
+
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_signs_in_again_has_a_new_secret() {
+    let scene = Scene::new().await;
+    let (ada, bob) = (scene.person(), scene.person());
+    let token = scene.tokens(&ada, &[]).await["access_token"].as_str().unwrap().to_owned();
+    let silent = good(&[("prompt", "none")]);
+    let renewed = Person { cookie: let_in(&scene, ada.account, &ada.cookie).await, ..ada };
+    assert_ne!(renewed.cookie, ada.cookie);
+    assert_eq!(returned(&scene.authorize(Some(&ada), &silent).await, "error"), "login_required");
+    assert_eq!(returned(&scene.authorize(Some(&renewed), &silent).await, "error"), "");
+    assert_eq!(scene.userinfo(&token).await.status, 200, "clients do not notice");
+    assert_eq!(scene.stage.count("errands WHERE kind = 'back_channel_logout'"), "0");
+    let sessions = format!("browser_sessions WHERE id = '{}' AND provider = 'recovery'", ada.session);
+    assert_eq!(scene.stage.count(&sessions), "1");
+    // Somebody else in the same browser.
+    let_in(&scene, bob.account, &renewed.cookie).await;
+    assert_eq!(returned(&scene.authorize(Some(&renewed), &silent).await, "error"), "login_required");
+    assert_eq!(scene.userinfo(&token).await.status, 401);
+    assert_eq!(scene.stage.count("errands WHERE kind = 'back_channel_logout'"), "1");
+    assert_eq!(scene.audited("session.end").trim(), "success");
 }
 
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
