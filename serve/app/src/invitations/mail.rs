@@ -218,9 +218,12 @@ mod tests {
         };
         let mail = content.mail(Uuid::nil(), OffsetDateTime::UNIX_EPOCH).unwrap();
         assert_eq!(mail.subject, "Invitation to A & \"B\"");
-        for part in
-            ["Bob <b> invites you", "A & \"B\" as member", "invitations/x\n", "1 January 1970, 00:00 UTC"]
-        {
+        for part in [
+            "Bob <b> invites you",
+            "A & \"B\" as member",
+            "here:\n\nhttps://app.example.test/invitations/x\n\n",
+            "1 January 1970, 00:00 UTC",
+        ] {
             assert!(mail.text.contains(part), "{part}: {}", mail.text);
         }
         for part in [
