@@ -29,6 +29,11 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "places by organization",
         sql: include_str!("../migrations/0014_places_by_organization.sql"),
     },
+    Migration {
+        version: 15,
+        name: "undeliverable",
+        sql: include_str!("../migrations/0015_undeliverable.sql"),
+    },
 ];
 
 /// The version of the schema that this program expects.
