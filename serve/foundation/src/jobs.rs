@@ -25,7 +25,7 @@ mod store;
 mod worker;
 
 pub use backoff::Backoff;
-pub use dead::{DeadJob, list_dead, replay};
+pub use dead::{DeadJob, Discarded, discard, list_dead, replay};
 pub use handler::{Failure, Handler, Job, Policy, Registry};
 pub use metrics::{Depth, Depths, Metrics, depths};
 pub use queue::Queue;
