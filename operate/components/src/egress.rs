@@ -6,6 +6,7 @@ use bastide_converge::resource::{Command, File, ForwardRule, Masquerade, Resourc
 use bastide_platform::{Host, Platform, Role};
 use bastide_verify::probe::{Addresses, Connect, ListenBriefly, Reach, Visits};
 use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -86,12 +87,17 @@ pub fn forward(platform: &Platform, host: &Host) -> Vec<ForwardRule> {
         comment: comment.to_owned(),
     };
     let mut rules = vec![rule(platform.private_network.to_string(), &PORTS, "egress of the private network")];
-    if let Some(mail) = &platform.settings.app.mail {
-        let ports = [(mail.url.port(), "tcp")];
+    if let Some(port) = mail_port(platform) {
+        let ports = [(port, "tcp")];
         let apps = platform.hosts_with(Role::App);
         rules.extend(apps.map(|app| rule(format!("{}/32", app.address), &ports, "mail of the application")));
     }
     rules
+}
+
+/// The port of the application's mail server.
+fn mail_port(platform: &Platform) -> Option<u16> {
+    platform.settings.app.mail.as_ref().map(|mail| mail.url.port())
 }
 
 /// What leaves `host` with its public address.
@@ -113,14 +119,31 @@ const PATIENCE_MS: u64 = 8_000;
 /// How often the visits are made before a refusal counts.
 const ATTEMPTS: usize = 3;
 
+/// What a private host tries at a client on the internet: ports, each with whether it may get through.
+#[derive(Debug, Clone)]
+struct Visit {
+    host: String,
+    ports: Vec<(u16, bool)>,
+}
+
+impl Visit {
+    /// A port of everybody's, one of nobody's, and that of the application's mail.
+    fn of(platform: &Platform, host: &Host) -> Self {
+        let mail = mail_port(platform);
+        let may = |port| PORTS.contains(&(port, "tcp")) || (mail == Some(port) && host.has(Role::App));
+        let ports: BTreeSet<u16> = [443, UNUSED].into_iter().chain(mail).collect();
+        Self { host: host.name.to_string(), ports: ports.into_iter().map(|port| (port, may(port))).collect() }
+    }
+}
+
 /// Visits a client on the internet from every private host: it must see the edge's address and no other, and nobody
 /// at a port that egress does not allow.
 fn through_the_edge_alone(platform: &Platform) -> Check {
     let edge = platform.edge().public_address.map(IpAddr::from);
-    let hosts: Vec<String> = bastion::private_hosts(platform).map(|host| host.name.to_string()).collect();
+    let visits: Vec<Visit> = bastion::private_hosts(platform).map(|host| Visit::of(platform, host)).collect();
     let claim = "private hosts reach the internet through the edge alone, and only at the ports of egress";
     Check::new("egress/through-the-edge-alone", NAME, None, claim, move |field| {
-        let hosts = hosts.clone();
+        let visits = visits.clone();
         async move {
             let outside = field.interface_addresses(&Vantage::Internet, Addresses {}).await?;
             let Some(client) = outside.into_iter().find(|a| a.address.is_ipv4() && a.is_public()) else {
@@ -128,68 +151,86 @@ fn through_the_edge_alone(platform: &Platform) -> Check {
                 return Err(Failure::Impossible(reason.to_owned()));
             };
             for _ in 1..ATTEMPTS {
-                let (reached, seen) = visit(&field, &hosts, client.address).await?;
+                let (reached, seen) = make(&visits, &field, client.address).await?;
                 // A host that was slow to start found the listener gone, which says nothing about the way out.
-                if !reached.iter().any(|(_, reached)| reached.first() == Some(&Reach::Refused)) {
+                if !reached.iter().any(|(_, reached)| reached.contains(&Reach::Refused)) {
                     return judge_visits(&reached, &seen, edge);
                 }
             }
-            let (reached, seen) = visit(&field, &hosts, client.address).await?;
+            let (reached, seen) = make(&visits, &field, client.address).await?;
             judge_visits(&reached, &seen, edge)
         }
     })
 }
 
 /// Lets a client on the internet listen at `address` while every host visits it.
-async fn visit(
+async fn make(
+    visits: &[Visit],
     field: &Arc<Field>,
-    hosts: &[String],
     address: IpAddr,
-) -> Result<(Vec<(String, Vec<Reach>)>, Visits), Failure> {
-    let listener = ListenBriefly { address, ports: vec![443, UNUSED], lease_ms: LEASE_MS };
-    let mut visits = JoinSet::new();
-    for host in hosts.iter().cloned() {
+) -> Result<(Vec<(Visit, Vec<Reach>)>, Visits), Failure> {
+    let ports: BTreeSet<u16> = visits.iter().flat_map(|visit| &visit.ports).map(|(port, _)| *port).collect();
+    let listener = ListenBriefly { address, ports: ports.into_iter().collect(), lease_ms: LEASE_MS };
+    let mut made = JoinSet::new();
+    for visit in visits.iter().cloned() {
         let field = Arc::clone(field);
-        visits.spawn(async move {
-            let targets = vec![(address, 443), (address, UNUSED)];
+        made.spawn(async move {
+            let targets = visit.ports.iter().map(|(port, _)| (address, *port)).collect();
             let connect = Connect { patience_ms: PATIENCE_MS, ..Connect::to(targets) };
-            let reached = field.connect_all(&Vantage::host(&host), connect).await;
-            reached.map(|reached| (host, reached))
+            let reached = field.connect_all(&Vantage::host(&visit.host), connect).await;
+            reached.map(|reached| (visit, reached))
         });
     }
     let seen = field.listen_briefly(&Vantage::Internet, listener).await?;
-    let reached = visits.join_all().await.into_iter().collect::<Result<_, _>>()?;
+    let reached = made.join_all().await.into_iter().collect::<Result<_, _>>()?;
     Ok((reached, seen))
 }
 
 fn judge_visits(
-    reached: &[(String, Vec<Reach>)],
+    reached: &[(Visit, Vec<Reach>)],
     seen: &Visits,
     edge: Option<IpAddr>,
 ) -> Result<Evidence, Failure> {
-    for (host, reached) in reached {
-        judge_visit(host, reached)?;
+    for (visit, reached) in reached {
+        judge_visit(visit, reached)?;
     }
-    judge_visitors(seen, edge)
+    let ports = reached.iter().flat_map(|(visit, _)| &visit.ports);
+    judge_visitors(seen, edge, &ports.filter(|(_, may)| *may).map(|(port, _)| *port).collect())
 }
 
-fn judge_visit(host: &str, reached: &[Reach]) -> Result<(), Failure> {
-    match reached {
-        [Reach::Open, denied] if *denied != Reach::Open => Ok(()),
-        [Reach::Open, _] => refuted(format!("{host} reached port {UNUSED} of a client on the internet")),
-        [closed, ..] => refuted(format!("{host} found port 443 of a client on the internet {closed}")),
-        [] => refuted(format!("not proven: {host} tried nothing")),
+fn judge_visit(visit: &Visit, reached: &[Reach]) -> Result<(), Failure> {
+    let host = &visit.host;
+    if reached.len() != visit.ports.len() {
+        return refuted(format!("not proven: {host} did not try everything"));
     }
+    for ((port, may), reach) in visit.ports.iter().zip(reached) {
+        match (may, reach) {
+            (true, Reach::Open) => {}
+            (true, closed) => {
+                return refuted(format!("{host} found port {port} of a client on the internet {closed}"));
+            }
+            (false, Reach::Open) => {
+                return refuted(format!("{host} reached port {port} of a client on the internet"));
+            }
+            (false, _) => {}
+        }
+    }
+    Ok(())
 }
 
-fn judge_visitors(seen: &Visits, edge: Option<IpAddr>) -> Result<Evidence, Failure> {
+fn judge_visitors(seen: &Visits, edge: Option<IpAddr>, ports: &BTreeSet<u16>) -> Result<Evidence, Failure> {
     if let Some((port, reason)) = seen.taken.first() {
         return Err(Failure::Impossible(format!("the client cannot listen at port {port}: {reason}")));
     }
-    match seen.visitors.iter().find(|(port, from)| *port == UNUSED || Some(*from) != edge) {
+    match seen.visitors.iter().find(|(port, from)| !ports.contains(port) || Some(*from) != edge) {
         Some((port, from)) => refuted(format!("a client on the internet saw {from} at port {port}")),
         None if seen.visitors.is_empty() => refuted("not proven: nobody came"),
-        None => Ok("a client on the internet saw the edge's address alone, at port 443 alone".to_owned()),
+        None => {
+            let some = if ports.len() == 1 { "port" } else { "ports" };
+            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+            let ports = ports.join(" and ");
+            Ok(format!("a client on the internet saw the edge's address alone, at {some} {ports} alone"))
+        }
     }
 }
 
@@ -287,15 +328,36 @@ mod tests {
     }
 
     #[test]
+    fn the_port_of_mail_is_the_applications_alone() {
+        let text = "[app.mail]\nurl = 'smtps://mail.example'\nfrom = 'a@shop.example'\n";
+        let platform = include_str!("../../../platform.toml").to_owned() + text;
+        let platform = Platform::parse(&platform, "platform.toml").unwrap();
+        let of = |host| Visit::of(&platform, platform.host(host).unwrap());
+        assert_eq!(of("app").ports, [(443, true), (465, true), (UNUSED, false)]);
+        assert_eq!(of("db").ports, [(443, true), (465, false), (UNUSED, false)]);
+        let rules = forward(&platform, platform.edge());
+        assert_eq!((rules.len(), rules[1].from.as_str()), (2, "10.0.0.20/32"));
+        assert_eq!(rules[1].ports, Some(vec![(465, "tcp".to_owned())]));
+        let through = [Reach::Open, Reach::Open, Reach::Dropped];
+        assert!(judge_visit(&of("app"), &through).is_ok());
+        assert!(judge_visit(&of("db"), &through).is_err());
+        assert!(judge_visit(&of("app"), &[Reach::Open, Reach::Dropped, Reach::Dropped]).is_err());
+    }
+
+    #[test]
     fn a_way_out_that_is_too_wide_or_not_the_edges_is_found() {
-        assert!(judge_visit("db", &[Reach::Open, Reach::Dropped]).is_ok());
-        assert!(judge_visit("db", &[Reach::Open, Reach::Open]).is_err());
-        assert!(judge_visit("db", &[Reach::Dropped, Reach::Dropped]).is_err());
+        let fixture = Fixture::lab();
+        let db = Visit::of(&fixture.platform, fixture.host("db"));
+        assert!(judge_visit(&db, &[Reach::Open, Reach::Dropped]).is_ok());
+        assert!(judge_visit(&db, &[Reach::Open, Reach::Open]).is_err());
+        assert!(judge_visit(&db, &[Reach::Dropped, Reach::Dropped]).is_err());
+        assert!(judge_visit(&db, &[Reach::Open]).is_err());
         let edge: IpAddr = "198.51.100.10".parse().unwrap();
         let visits = |visitors| Visits { visitors, taken: vec![] };
-        assert!(judge_visitors(&visits(vec![(443, edge)]), Some(edge)).is_ok());
-        assert!(judge_visitors(&visits(vec![(443, edge), (UNUSED, edge)]), Some(edge)).is_err());
-        assert!(judge_visitors(&visits(vec![(443, "10.0.0.30".parse().unwrap())]), Some(edge)).is_err());
-        assert!(judge_visitors(&visits(vec![]), Some(edge)).is_err());
+        let judge = |visitors| judge_visitors(&visits(visitors), Some(edge), &BTreeSet::from([443]));
+        assert!(judge(vec![(443, edge)]).is_ok_and(|evidence| evidence.ends_with("at port 443 alone")));
+        assert!(judge(vec![(443, edge), (UNUSED, edge)]).is_err());
+        assert!(judge(vec![(443, "10.0.0.30".parse().unwrap())]).is_err());
+        assert!(judge(vec![]).is_err());
     }
 }

@@ -100,6 +100,11 @@ pub struct Invitation {
     #[serde(with = "time::serde::rfc3339::option")]
     #[schema(required = true)]
     pub revoked_at: Option<OffsetDateTime>,
+    /// When the letter with its link was refused for good, because the address takes no mail. The link is as good as before:
+    /// hand it on yourself, or invite another address.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required = true)]
+    pub undeliverable_at: Option<OffsetDateTime>,
 }
 
 /// What became of a row of invitations.
@@ -115,7 +120,7 @@ pub(crate) use state;
 macro_rules! columns {
     () => {
         concat!(
-            "id, email, role, created_at, created_by, expires_at, accepted_at, accepted_by, revoked_at, ",
+            "id, email, role, created_at, created_by, expires_at, accepted_at, accepted_by, revoked_at, undeliverable_at, ",
             $crate::invitations::state!(),
             " AS state"
         )
@@ -136,6 +141,7 @@ impl Invitation {
             accepted_at: row.get("accepted_at"),
             accepted_by: row.get("accepted_by"),
             revoked_at: row.get("revoked_at"),
+            undeliverable_at: row.get("undeliverable_at"),
         }
     }
 

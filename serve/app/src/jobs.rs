@@ -1,18 +1,18 @@
-//! Jobs from the command line: what waits, and what was given up and may run again.
+//! Jobs from the command line: what waits, and what was given up and may run again or be removed.
 
 use std::io::{self, Write};
 
 use clap::Subcommand;
 use foundation::database::{Database, DatabaseError};
 use foundation::environment::ConfigErrors;
-use foundation::jobs::{self, DeadJob, Depth};
+use foundation::jobs::{self, DeadJob, Depth, Discarded};
 use foundation::tls::TlsError;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::config::JobsConfig;
 
-/// Characters of an error in a table.
+/// Characters of an error in a line.
 const REASON: usize = 80;
 
 /// What to do with jobs.
@@ -32,6 +32,13 @@ pub enum JobsCommand {
     },
     /// Let a job that was given up run again, with all its attempts
     Replay {
+        /// Its identifier
+        id: Uuid,
+    },
+    /// Remove a job that was given up: what it was to do is not done
+    #[command(after_help = "Example:\n  app jobs dead --kind invitation.mail\n  \
+                            app jobs discard 0199d6a2-7f6e-7c1b-9a53-2f0e8d4c6b17")]
+    Discard {
         /// Its identifier
         id: Uuid,
     },
@@ -60,6 +67,9 @@ pub enum JobsError {
         "replaying job {0}: it is none that was given up, or another one does the same work; `app jobs dead` lists them"
     )]
     NotDead(Uuid),
+    /// There is nothing to discard.
+    #[error("discarding job {0}: it is none that was given up; `app jobs dead` lists them")]
+    NotThere(Uuid),
     /// Nobody reads what is written.
     #[error("writing the answer: {0}")]
     Output(#[from] io::Error),
@@ -81,6 +91,12 @@ pub async fn run(command: JobsCommand, variable: impl Fn(&str) -> Option<String>
                 return Err(JobsError::NotDead(id));
             }
             writeln!(output, "job {id} runs again")?;
+        }
+        JobsCommand::Discard { id } => {
+            let discarded = database.ask(async |client| jobs::discard(client, id).await).await?;
+            let Discarded { kind, last_error } = discarded.ok_or(JobsError::NotThere(id))?;
+            let reason = short(last_error.as_deref().unwrap_or_default());
+            writeln!(output, "job {id} of the kind {kind} is removed; it had failed: {reason}")?;
         }
         JobsCommand::Depths { json } => {
             let depths = jobs::depths(&database).await?;
@@ -106,12 +122,15 @@ fn list(output: &mut impl Write, dead: &[DeadJob]) -> io::Result<()> {
     for job in dead {
         let at = job.dead_at.replace_nanosecond(0).unwrap_or(job.dead_at);
         let at = at.format(&time::format_description::well_known::Rfc3339).unwrap_or_default();
-        // What an error says may come from outside.
-        let reason = job.last_error.as_deref().unwrap_or_default();
-        let reason: String = reason.chars().filter(|each| !each.is_control()).take(REASON).collect();
+        let reason = short(job.last_error.as_deref().unwrap_or_default());
         writeln!(output, "{:<36}  {:<20}  {at:<20}  {:>8}  {reason}", job.id, job.kind, job.attempts)?;
     }
     Ok(())
+}
+
+/// In one line: what an error says may come from outside.
+fn short(reason: &str) -> String {
+    reason.chars().filter(|each| !each.is_control()).take(REASON).collect()
 }
 
 fn table(output: &mut impl Write, depths: &[Depth]) -> io::Result<()> {

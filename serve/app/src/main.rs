@@ -55,7 +55,7 @@ enum Command {
     Serve,
     /// Run jobs, and nothing else, until SIGTERM or SIGINT
     Work,
-    /// Say what jobs wait and which were given up, and let those run again
+    /// Say what jobs wait and which were given up, and let those run again or remove them
     Jobs {
         #[command(subcommand)]
         command: JobsCommand,

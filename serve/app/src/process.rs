@@ -86,7 +86,9 @@ pub async fn run(mode: Mode) -> Result<(), Failure> {
     tokio::select! {
         _ = async { tokio::join!(serving, stopping) } => {}
         () = tokens.keep_last_used() => {}
+        () = app.limits.limiter.keep() => {}
     }
+    app.limits.limiter.settle().await;
     if let Err(error) = tokens.write_last_used().await {
         tracing::warn!(%error, "the last uses of tokens could not be written");
     }

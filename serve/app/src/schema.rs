@@ -23,6 +23,17 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 10, name: "sign in", sql: include_str!("../migrations/0010_sign_in.sql") },
     Migration { version: 11, name: "deletion", sql: include_str!("../migrations/0011_deletion.sql") },
     Migration { version: 12, name: "ended tokens", sql: include_str!("../migrations/0012_ended_tokens.sql") },
+    Migration { version: 13, name: "jobs by organization", sql: outbox::BY_ORGANIZATION },
+    Migration {
+        version: 14,
+        name: "places by organization",
+        sql: include_str!("../migrations/0014_places_by_organization.sql"),
+    },
+    Migration {
+        version: 15,
+        name: "undeliverable",
+        sql: include_str!("../migrations/0015_undeliverable.sql"),
+    },
 ];
 
 /// The version of the schema that this program expects.

@@ -3,6 +3,7 @@
 mod address;
 mod settings;
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -31,6 +32,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 const MOST_ADDRESSES: usize = 4;
 /// Permanent refusals that are about us and our password, and end when the configuration is right (RFC 4954).
 const OF_THE_LOGIN: [u16; 3] = [530, 534, 535];
+
+/// Permanent refusals that are about the recipient's mailbox, where no enhanced code says more (RFC 5321, RFC 7504).
+const OF_THE_MAILBOX: [u16; 4] = [550, 551, 553, 556];
+/// Of the enhanced codes about addresses (5.1), those about the sender's.
+const OF_THE_SENDER: [u16; 2] = [7, 8];
 
 /// A letter to one person.
 #[derive(Debug, Clone)]
@@ -88,6 +94,15 @@ pub enum MailError {
 }
 
 impl MailError {
+    /// Whether the letter is refused because of whom it is to: whoever wrote that address can do something about it, and
+    /// nobody else.
+    pub fn is_of_the_address(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        let text = source.source().map(ToString::to_string).unwrap_or_default();
+        let code = source.status().map(u16::from);
+        source.is_permanent() && code.is_some_and(|code| refuses_the_address(code, &text))
+    }
+
     /// Whether the server will refuse this letter however often it is sent.
     pub fn is_final(&self) -> bool {
         match self {
@@ -204,7 +219,53 @@ impl Mailer {
     }
 }
 
+/// Whether a permanent refusal is about the recipient. The enhanced code says so where there is one (RFC 3463): the address,
+/// the mailbox, or the way there, and not the sender, what is said or whom the server trusts.
+fn refuses_the_address(code: u16, text: &str) -> bool {
+    let mut enhanced = text.split_whitespace().next().unwrap_or_default().splitn(3, '.');
+    let mut number = || enhanced.next().and_then(|part| part.parse::<u16>().ok());
+    match (number(), number(), number()) {
+        (Some(5), Some(subject), Some(detail)) => match subject {
+            1 => !OF_THE_SENDER.contains(&detail),
+            2 | 4 => true,
+            _ => false,
+        },
+        _ => OF_THE_MAILBOX.contains(&code),
+    }
+}
+
 /// Without control characters: names come from people.
 fn one_line(text: &str) -> String {
     text.chars().map(|each| if each.is_control() { ' ' } else { each }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_takes_no_mail_is_told_from_what_the_operator_can_mend() {
+        for (code, text) in [
+            (550, "5.1.1 <eve@example.test>: no such mailbox"),
+            (550, "5.1.10 null MX"),
+            (550, "5.4.1 Recipient address rejected"),
+            (552, "5.2.2 mailbox full"),
+            (550, "No such user here"),
+            (553, "mailbox name not allowed"),
+            (556, ""),
+        ] {
+            assert!(refuses_the_address(code, text), "{code} {text}");
+        }
+        for (code, text) in [
+            (550, "5.7.1 relaying denied"),
+            (550, "5.1.8 bad sender"),
+            (553, "5.1.7 bad sender's syntax"),
+            (554, "5.7.1 listed"),
+            (554, "transaction failed"),
+            (552, "5.3.4 too large"),
+            (500, "what?"),
+        ] {
+            assert!(!refuses_the_address(code, text), "{code} {text}");
+        }
+    }
 }

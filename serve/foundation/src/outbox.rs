@@ -16,6 +16,9 @@ use crate::write::transaction::Parameter;
 /// The tables of jobs and schedules.
 pub const MIGRATION: &str = include_str!("../migrations/jobs.sql");
 
+/// An index that they have since.
+pub const BY_ORGANIZATION: &str = include_str!("../migrations/jobs_by_organization.sql");
+
 /// The queue of jobs that name none.
 pub const DEFAULT_QUEUE: &str = "default";
 

@@ -1,11 +1,12 @@
 //! Rate limits: GCRA in the cache Valkey, per address, credential and person, by class of route.
 //!
 //! The decision is one script, so that two requests cannot both take the last place; all limits of a request are asked
-//! in one exchange. Where Valkey does not answer, requests pass and are counted: a limit protects the service, and must
-//! not be what takes it down.
+//! in one exchange. Whoever is far from every limit passes before Valkey is told. Where Valkey does not answer, requests
+//! pass and are counted: a limit protects the service, and must not be what takes it down.
 
 pub mod gcra;
 pub mod layer;
+mod ledger;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::clock::Clock;
 use crate::problem::{Problem, codes};
 use crate::valkey::{Script, Valkey};
 use gcra::{Quota, Standing};
+use ledger::Ledger;
 
 const SCRIPT: &str = include_str!("rate_limit/gcra.lua");
 /// How much is left.
@@ -35,10 +37,15 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// After Valkey did not answer it is left alone for this long.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long what has passed stays unknown to Valkey.
+const SETTLED_EVERY: Duration = Duration::from_millis(50);
+/// Valkey is told of so many limits at once: others wait for their answer meanwhile.
+const SETTLED_AT_ONCE: usize = 200;
+
 /// Who is limited. Credentials are named by their hashes, so that nothing has to be asked before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// Everybody behind an address; of IPv6 the network of 64 bits, which is one customer's.
+    /// Everybody behind an address, as [`Subject::address`] makes it.
     Address(IpAddr),
     /// A bearer token.
     Token(TokenHash),
@@ -49,15 +56,19 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Everybody behind an address; of IPv6 the network of 64 bits, which is one customer's.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        })
+    }
+
     fn key(&self) -> String {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         match self {
-            Self::Address(address) => match address.to_canonical() {
-                IpAddr::V4(address) => format!("address:{address}"),
-                IpAddr::V6(address) => {
-                    format!("address:{}", Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
-                }
-            },
+            Self::Address(address) => format!("address:{address}"),
             Self::Token(hash) => format!("token:{}", hex(&hash.as_bytes()[..16])),
             Self::Session(key) => format!("session:{}", hex(&key.as_bytes()[..16])),
             Self::Person(id) => format!("person:{id}"),
@@ -122,6 +133,7 @@ impl Decision {
 pub struct RateLimiter {
     cache: Arc<Valkey>,
     script: Script,
+    ledger: Ledger,
     clock: Arc<dyn Clock>,
     let_through: Counter,
     /// Until then (microseconds) Valkey is left alone.
@@ -133,7 +145,8 @@ impl RateLimiter {
     #[must_use]
     pub fn new(cache: Arc<Valkey>, clock: Arc<dyn Clock>) -> Self {
         let script = Script::new(SCRIPT);
-        Self { cache, script, clock, let_through: Counter::default(), paused_until: AtomicI64::new(i64::MIN) }
+        let (ledger, let_through, paused_until) = Default::default();
+        Self { cache, script, ledger, clock, let_through, paused_until }
     }
 
     /// Adds to a registry how many requests passed because Valkey did not answer: a metric to alert on.
@@ -144,33 +157,74 @@ impl RateLimiter {
 
     /// Charges a request to all `limits`, or, where one of them is exhausted, to none.
     pub async fn decide(&self, limits: Vec<Limit>) -> Decision {
-        let now = i64::try_from(self.clock.now().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
-        let answer =
-            if now < self.paused_until.load(Ordering::Relaxed) { None } else { self.ask(&limits, now).await };
-        let Some(answer) = answer.filter(|answer| answer.len() == limits.len() + 1) else {
-            self.let_through.inc();
-            return Decision { passes: true, standings: Vec::new() };
+        let now = self.now();
+        let (passes, stands) = match self.ledger.charge(&limits, now) {
+            Some(stands) => (true, stands),
+            None => match self.ask(&limits, &self.ledger.take(&limits), true, now).await {
+                Some(answer) => answer,
+                None => {
+                    self.let_through.inc();
+                    return Decision { passes: true, standings: Vec::new() };
+                }
+            },
         };
-        let standings = limits.into_iter().zip(&answer[1..]);
-        let standings = standings.map(|(limit, at)| (limit, gcra::standing(limit.quota, *at, now))).collect();
-        Decision { passes: answer[0] == 1, standings }
+        let standings = limits.into_iter().zip(stands);
+        let standings = standings.map(|(limit, at)| (limit, gcra::standing(limit.quota, at, now))).collect();
+        Decision { passes, standings }
     }
 
-    async fn ask(&self, limits: &[Limit], now: i64) -> Option<Vec<i64>> {
+    /// Tells Valkey of what has passed, again and again.
+    pub async fn keep(&self) {
+        loop {
+            tokio::time::sleep(SETTLED_EVERY).await;
+            self.settle().await;
+        }
+    }
+
+    /// Tells Valkey of everything that has passed without its knowledge.
+    pub async fn settle(&self) {
+        loop {
+            let now = self.now();
+            let (limits, owed): (Vec<Limit>, Vec<u32>) =
+                self.ledger.take_all(SETTLED_AT_ONCE, now).into_iter().unzip();
+            if limits.is_empty() || self.ask(&limits, &owed, false, now).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a request passes, if one asks, and where each limit stands then; none where Valkey does not answer.
+    async fn ask(&self, limits: &[Limit], owed: &[u32], passes: bool, now: i64) -> Option<(bool, Vec<i64>)> {
+        if now < self.paused_until.load(Ordering::Relaxed) {
+            return None;
+        }
         let name = |limit: &Limit| format!("app:limit:{}:{}", limit.name, limit.subject.key());
         let keys: Vec<String> = limits.iter().map(name).collect();
-        let quotas =
-            limits.iter().flat_map(|limit| [limit.quota.interval_us(), limit.quota.requests().into()]);
-        let values: Vec<i64> = std::iter::once(now).chain(quotas).collect();
-        let error = match tokio::time::timeout(PATIENCE, self.cache.run(&self.script, &keys, values)).await {
-            Ok(Ok(answer)) => return Some(answer),
+        let of_each = limits.iter().zip(owed).flat_map(|(limit, owed)| {
+            [limit.quota.interval_us(), limit.quota.requests().into(), (*owed).into()]
+        });
+        let values: Vec<i64> = [now, passes.into()].into_iter().chain(of_each).collect();
+        let asking = self.cache.run::<Vec<i64>>(&self.script, &keys, values);
+        let error = match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(Ok(answer)) if answer.len() == limits.len() + 1 => {
+                let (passes, stands) = (answer[0] == 1, answer[1..].to_vec());
+                self.ledger.learn(limits, &stands, now);
+                return Some((passes, stands));
+            }
+            Ok(Ok(_)) => "the answer is not one of the script".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
+        self.ledger.forget();
         let pause = i64::try_from(PAUSE.as_micros()).unwrap_or(0);
         self.paused_until.store(now.saturating_add(pause), Ordering::Relaxed);
         tracing::warn!(%error, "rate limits let requests through: the cache Valkey does not answer");
         None
+    }
+
+    /// Microseconds since 1970.
+    fn now(&self) -> i64 {
+        i64::try_from(self.clock.now().unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX)
     }
 }
 
@@ -200,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_customer_is_one_subject() {
-        let key = |text: &str| Subject::Address(text.parse().unwrap()).key();
+        let key = |text: &str| Subject::address(text.parse().unwrap()).key();
         assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
         assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));

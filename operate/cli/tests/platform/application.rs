@@ -2,6 +2,7 @@
 
 mod caller;
 mod issuer;
+mod mail;
 pub mod outside;
 mod seed;
 mod world;

@@ -7,16 +7,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use askama::Template;
+use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use foundation::audit::{Event, Origin, Outcome};
 use foundation::clock::Clock;
 use foundation::database::Database;
 use foundation::jobs::{Failure, Handler, Job};
 use foundation::outbox::NewJob;
 use foundation::problem::{Problem, codes};
 use foundation::seal::{KeyRing, Sealed};
-use foundation::write::Unit;
+use foundation::write::idempotency::Answer;
 use foundation::write::transaction::Transaction;
+use foundation::write::{Unit, Writes};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use tokio_postgres::Row;
@@ -44,6 +47,10 @@ const FIND: &str = concat!(
     state!(),
     " = 'open'"
 );
+
+const UNDELIVERABLE: &str = "\
+    UPDATE invitations SET undeliverable_at = $3 \
+    WHERE organization_id = $1 AND id = $2 AND undeliverable_at IS NULL RETURNING id";
 
 /// What the job carries.
 #[derive(Serialize, Deserialize)]
@@ -89,6 +96,7 @@ pub struct SendInvitation {
     database: Database,
     keys: Arc<KeyRing>,
     mailer: Option<Arc<Mailer>>,
+    writes: Writes,
     site: Url,
     clock: Arc<dyn Clock>,
 }
@@ -100,6 +108,7 @@ impl SendInvitation {
             database: app.stores.database.clone(),
             keys: Arc::clone(&app.sealing),
             mailer: app.mail.clone(),
+            writes: app.writes.clone(),
             site: app.public_url.clone(),
             clock: Arc::clone(&app.clock),
         }
@@ -110,6 +119,23 @@ impl SendInvitation {
         let sealed = Sealed { key_id: letter.sealed_by.clone(), bytes };
         let secret = self.keys.open(&sealed, letter.invitation.as_bytes())?;
         Ok(Secret::shown(String::from_utf8(secret)?))
+    }
+
+    /// Says so where the inviter looks. It is no dead job: the operator can do nothing about it.
+    async fn note_undeliverable(
+        &self,
+        organization: Option<Uuid>,
+        invitation: Uuid,
+        name: &str,
+    ) -> Result<(), Problem> {
+        let origin = Origin::of_system(organization, name.to_owned());
+        let mut unit = self.writes.begin_without_key(&origin).await?;
+        let now = unit.now();
+        let noted = unit.transaction.query(UNDELIVERABLE, &[&organization, &invitation, &now]).await?;
+        if !noted.is_empty() {
+            unit.audit(Event::new("invitation.mail", "invitation").of(invitation).outcome(Outcome::Failed));
+        }
+        unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.map(drop)
     }
 }
 
@@ -139,10 +165,16 @@ impl Handler for SendInvitation {
         };
         let link = self.open(&job.payload)?.link(&self.site);
         let mail = Content::read(row, link.as_str())?.mail(job.id, self.clock.now())?;
-        mailer.send(&mail).await.map_err(|error| match error.is_final() {
-            true => Failure::Never(error.to_string()),
-            false => Failure::Again(error.to_string()),
-        })
+        match mailer.send(&mail).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_of_the_address() => {
+                tracing::warn!(%invitation, %error, "the address of an invitation takes no mail");
+                let noted = self.note_undeliverable(job.organization_id, invitation, name).await;
+                noted.map_err(|problem| Failure::Again(format!("noting that: {}", problem.code().title)))
+            }
+            Err(error) if error.is_final() => Err(Failure::Never(error.to_string())),
+            Err(error) => Err(Failure::Again(error.to_string())),
+        }
     }
 }
 
@@ -218,9 +250,12 @@ mod tests {
         };
         let mail = content.mail(Uuid::nil(), OffsetDateTime::UNIX_EPOCH).unwrap();
         assert_eq!(mail.subject, "Invitation to A & \"B\"");
-        for part in
-            ["Bob <b> invites you", "A & \"B\" as member", "invitations/x\n", "1 January 1970, 00:00 UTC"]
-        {
+        for part in [
+            "Bob <b> invites you",
+            "A & \"B\" as member",
+            "here:\n\nhttps://app.example.test/invitations/x\n\n",
+            "1 January 1970, 00:00 UTC",
+        ] {
             assert!(mail.text.contains(part), "{part}: {}", mail.text);
         }
         for part in [

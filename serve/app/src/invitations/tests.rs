@@ -369,12 +369,12 @@ async fn mail_is_never_sent_in_the_clear_nor_again_where_it_was_refused_for_good
     mail.wait_for(1).await;
     assert_eq!(mail.early(), Vec::<String>::new(), "everything waits for TLS and the login");
 
-    mail.refuse_next("550 5.1.1 no such mailbox");
+    mail.refuse_next("550 5.7.1 you are not to send that");
     invite(&admin, &stage, "viewer").await;
     let dead =
         "SELECT last_error FROM jobs WHERE kind = 'invitation.mail' AND dead_at IS NOT NULL AND attempts = 1";
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !stage.servers.sql(dead, "app").contains("no such mailbox") {
+    while !stage.servers.sql(dead, "app").contains("not to send that") {
         assert!(tokio::time::Instant::now() < deadline, "the job is given up at once");
     }
     // One that was taken back is not sent any more.
@@ -386,6 +386,35 @@ async fn mail_is_never_sent_in_the_clear_nor_again_where_it_was_refused_for_good
         assert!(tokio::time::Instant::now() < deadline, "the job of a revoked invitation ends");
     }
     assert_eq!(mail.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn an_address_that_takes_no_mail_is_the_inviter_s_to_know_and_not_the_operator_s() {
+    let (stage, mail) = with_mail(Way::Wrapped, "ca.pem").await;
+    let admin = stage.person("ada", "admin").await;
+    mail.refuse_next("550 5.1.1 no such mailbox");
+    let invited = invite(&admin, &stage, "viewer").await;
+    assert_eq!(invited.json()["invitation"]["undeliverable_at"], Value::Null);
+    let ended = "SELECT attempts, dead_at IS NULL FROM jobs \
+                 WHERE kind = 'invitation.mail' AND (finished_at IS NOT NULL OR dead_at IS NOT NULL)";
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    while stage.servers.sql(ended, "app").is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "the job ends");
+    }
+    assert_eq!(stage.servers.sql(ended, "app"), "1|t", "at once, and for nobody to look after");
+
+    let shown = admin.get(invited.header("location")).await.json();
+    assert_eq!(shown["state"], "open", "whoever has the link is welcome");
+    assert!(shown["undeliverable_at"].is_string(), "{shown}");
+    let page = admin.get("/members/invitations").await;
+    assert!(page.text.contains("the address takes no mail"), "{}", page.text);
+    let noted = "SELECT actor_kind, result, resource_id FROM audit_events WHERE action = 'invitation.mail'";
+    assert_eq!(stage.servers.sql(noted, "app"), format!("system|failed|{}", shown["id"].as_str().unwrap()));
+    assert_eq!(
+        accept(&stage.somebody("eve").await, invited.json()["secret"].as_str().unwrap()).await.status,
+        201
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! Jobs of the real binary: what was committed happens, whatever dies; what was given up is listed and runs again.
+//! Jobs of the real binary: what was committed happens, whatever dies; what was given up is listed, and runs again or is removed.
 
 use std::collections::BTreeSet;
 use std::process::Output;
@@ -208,6 +208,23 @@ async fn what_was_given_up_is_listed_and_runs_again() {
     let (code, _, error) = command(&stage, &replay);
     assert!(code == Some(1) && error.contains("none that was given up"), "{error}");
     assert_eq!(command(&stage, &["jobs", "replay", "nonsense"]).0, Some(2));
+
+    // What is not to run again is removed, and nothing else is.
+    let discard = ["jobs", "discard", &id.to_string()];
+    let (code, _, error) = command(&stage, &discard);
+    assert!(code == Some(1) && error.contains("none that was given up"), "{error}");
+    assert_eq!(stage.count(&format!("jobs WHERE id = '{id}'")), "1");
+    let give_up = "UPDATE jobs SET finished_at = NULL, dead_at = now(), last_error = E'no\nmore'";
+    stage.servers.sql(&format!("{give_up} WHERE id = '{id}'"), "app");
+    let (code, said, _) = command(&stage, &discard);
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains(&format!("job {id} of the kind webhook.dispatch is removed"))
+            && said.contains("nomore")
+    );
+    assert_eq!(stage.count(&format!("jobs WHERE id = '{id}'")), "0");
+    assert_eq!(command(&stage, &discard).0, Some(1));
+    assert!(command(&stage, &["jobs", "discard", "--help"]).1.contains("Example:"));
     let (code, _, error) = {
         let Output { status, stdout, stderr } = run(&["jobs", "depths"], &std::collections::BTreeMap::new());
         (status.code(), stdout, String::from_utf8(stderr).unwrap())

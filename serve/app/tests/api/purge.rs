@@ -97,6 +97,20 @@ async fn nothing_of_an_organization_is_left_in_any_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn what_belongs_to_an_organization_is_found_without_reading_whole_tables() {
+    let stage = Stage::new().await;
+    for table in tables(&stage.servers) {
+        let plan = format!(
+            "SET enable_seqscan = off; EXPLAIN SELECT ctid FROM {table} WHERE organization_id = '{}' LIMIT 1000",
+            stage.organization
+        );
+        let plan = stage.servers.sql(&plan, "app");
+        assert!(plan.contains("Index Cond: (organization_id ="), "{table}: {plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 async fn the_serving_role_cannot_shorten_the_window() {
     let stage = Stage::new().await;
     fill(&stage.servers, stage.organization);

@@ -446,6 +446,32 @@ async fn who_signs_out_at_the_issuer_is_signed_out_here() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_logout_that_failed_in_the_middle_is_done_when_it_is_said_again() {
+    let mut stage = Stage::new().await;
+    let cookie = stage.signed_in("ada").await.session().unwrap().to_owned();
+    let form = format!("logout_token={}", stage.issuer.logout_token(&json!({"sub": "ada"})));
+    let say = async |stage: &Stage| {
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        let path = "/sign-in/back-channel-logout";
+        stage.application.send(Method::POST, path, &kind, &form).await
+    };
+    stage.servers.stop_one(Server::Postgres);
+    stage.application.wait_for_missing(&["database"]).await;
+    is_problem(&say(&stage).await, 503, "unavailable");
+    stage.servers.start_one(Server::Postgres);
+    stage.application.wait_for_missing(&[]).await;
+    let mut browser = stage.browser();
+    browser.plant(COOKIE, &cookie);
+    assert_eq!(me(&stage, &browser).await.status, StatusCode::OK, "nothing was ended");
+    // The issuer tries again with the same token, which is not used up.
+    let answer = say(&stage).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    is_problem(&me(&stage, &browser).await, 401, "unauthenticated");
+    is_problem(&say(&stage).await, 400, "logout-token-invalid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
 async fn a_site_without_an_issuer_says_so() {
     let stage = Stage::new().await;
     let application = Application::start(&stage.servers, environment(&stage.servers));

@@ -1,4 +1,4 @@
-//! Jobs that were given up: a person looks at them and lets them run again.
+//! Jobs that were given up: a person looks at them, and lets them run again or removes them.
 
 use deadpool_postgres::GenericClient;
 use serde::Serialize;
@@ -18,6 +18,8 @@ const REPLAY: &str = "\
     WHERE id = $1 AND dead_at IS NOT NULL AND NOT EXISTS (\
         SELECT FROM jobs AS other \
         WHERE other.kind = jobs.kind AND other.unique_key = jobs.unique_key AND other.feed_at IS NOT NULL)";
+
+const DISCARD: &str = "DELETE FROM jobs WHERE id = $1 AND dead_at IS NOT NULL RETURNING kind, last_error";
 
 /// A job that was given up.
 #[derive(Debug, Clone, Serialize)]
@@ -81,4 +83,26 @@ pub async fn list_dead(
 pub async fn replay(client: &impl GenericClient, id: Uuid) -> Result<bool, tokio_postgres::Error> {
     let statement = client.prepare_cached(REPLAY).await?;
     Ok(client.execute(&statement, &[&id]).await? == 1)
+}
+
+/// A job that is no more.
+#[derive(Debug, Clone)]
+pub struct Discarded {
+    /// Which handler ran it.
+    pub kind: String,
+    /// Why its last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// Removes a dead job: what it was to do is not done. Nothing when it is not dead.
+///
+/// # Errors
+/// When PostgreSQL cannot be asked.
+pub async fn discard(
+    client: &impl GenericClient,
+    id: Uuid,
+) -> Result<Option<Discarded>, tokio_postgres::Error> {
+    let statement = client.prepare_cached(DISCARD).await?;
+    let row = client.query_opt(&statement, &[&id]).await?;
+    Ok(row.map(|row| Discarded { kind: row.get(0), last_error: row.get(1) }))
 }

@@ -17,6 +17,8 @@ use super::Backoff;
 pub struct Policy {
     /// How many at once in one process.
     pub concurrency: usize,
+    /// How many of these for one organization, where one could keep others waiting.
+    pub share: Option<usize>,
     /// An attempt that takes longer has failed.
     pub limit: Duration,
     /// The waits between attempts.
@@ -25,7 +27,7 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { concurrency: 4, limit: Duration::from_secs(60), backoff: Backoff::default() }
+        Self { concurrency: 4, share: None, limit: Duration::from_secs(60), backoff: Backoff::default() }
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use uuid::Uuid;
 
 use super::handler::Entry;
+use super::slots::{Slot, Slots};
 use super::store::{self, Claimed, Failed, StoreError};
 use super::worker::Shared;
 use super::{Failure, Job};
@@ -40,7 +41,7 @@ impl Held {
 struct Lane {
     kind: &'static str,
     entry: Entry,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
 }
 
 /// Runs jobs until `stop` completes, and then ends in order.
@@ -70,11 +71,7 @@ async fn take_all(shared: &Arc<Shared>, tasks: &mut JoinSet<()>, held: &Arc<Held
     let lanes: Vec<Lane> = shared
         .registry
         .kinds()
-        .map(|(kind, entry)| Lane {
-            kind,
-            entry: entry.clone(),
-            slots: Arc::new(Semaphore::new(entry.policy.concurrency)),
-        })
+        .map(|(kind, entry)| Lane { kind, entry: entry.clone(), slots: Arc::new(Slots::new(entry.policy)) })
         .collect();
     let freed = Arc::new(Notify::new());
     loop {
@@ -107,11 +104,11 @@ async fn take(
     held: &Arc<Held>,
     freed: &Arc<Notify>,
 ) -> Result<bool, StoreError> {
-    let free = lane.slots.available_permits();
+    let free = lane.slots.free();
     if free == 0 {
         return Ok(false);
     }
-    let ids = shared.queue.take(&shared.settings.queue, lane.kind, free).await?;
+    let ids = shared.queue.take(&shared.settings.queue, lane.kind, free, lane.slots.shares()).await?;
     if ids.is_empty() {
         return Ok(false);
     }
@@ -119,7 +116,7 @@ async fn take(
     let claimed = store::claim(&shared.database, &ids, lease, shared.settings.lease).await?;
     for job in claimed {
         // There are as many as were free, and only this task takes them.
-        let Ok(slot) = Arc::clone(&lane.slots).try_acquire_owned() else { continue };
+        let slot = lane.slots.take(job.organization_id);
         let id = job.id;
         let mut jobs = held.lock();
         let attempt = Attempt {
@@ -174,7 +171,7 @@ struct Attempt {
     entry: Entry,
     lease: Uuid,
     freed: Arc<Notify>,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 }
 
 impl Attempt {

@@ -3,20 +3,34 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
+use super::feeder::Crowd;
 use crate::database::{Database, DatabaseError};
 use crate::valkey::ValkeyError;
 
-/// Marks due jobs as fed until a while from now. Rows that another feeder has in hand are passed over.
+/// Marks due jobs as fed until a while from now. Rows that another feeder has in hand are passed over. Those of a kind and
+/// organization of which a crowd is in the queue are put off instead, so that others do not stand behind them.
 const FEED: &str = "\
     WITH due AS MATERIALIZED (\
         SELECT job.id FROM unnest($2::text[], $3::bigint[]) AS room (kind, free) \
         CROSS JOIN LATERAL (\
             SELECT id FROM jobs WHERE queue = $1 AND jobs.kind = room.kind AND feed_at <= now() \
             ORDER BY feed_at LIMIT room.free FOR UPDATE SKIP LOCKED) AS job) \
-    UPDATE jobs SET feed_at = now() + make_interval(secs => $4) FROM due WHERE jobs.id = due.id \
-    RETURNING jobs.id, kind, (extract(epoch FROM run_at) * 1000)::bigint";
+    UPDATE jobs SET feed_at = now() + CASE \
+        WHEN (kind, organization_id) IN (SELECT * FROM unnest($5::text[], $6::uuid[])) \
+        THEN make_interval(secs => $7) ELSE make_interval(secs => $4) END \
+    FROM due WHERE jobs.id = due.id \
+    RETURNING jobs.id, kind, organization_id, (extract(epoch FROM run_at) * 1000)::bigint";
+
+/// Makes jobs due to be fed that were put off. Those that were fed are to be fed again sooner than that.
+const RECALL: &str = "\
+    WITH away AS MATERIALIZED (\
+        SELECT id FROM jobs WHERE queue = $1 AND kind = $2 AND organization_id = $3 AND run_at <= now() \
+          AND (lease_until IS NULL OR lease_until <= now()) AND feed_at > now() + make_interval(secs => $4) \
+        ORDER BY feed_at LIMIT $5 FOR UPDATE SKIP LOCKED) \
+    UPDATE jobs SET feed_at = now() FROM away WHERE jobs.id = away.id";
 
 /// Claims those of the jobs that are due and that nobody works on.
 const CLAIM: &str = "\
@@ -72,6 +86,7 @@ pub(super) enum StoreError {
 pub(super) struct Due {
     pub(super) id: Uuid,
     pub(super) kind: String,
+    pub(super) organization_id: Option<Uuid>,
     /// Milliseconds since 1970.
     pub(super) due: i64,
 }
@@ -100,13 +115,40 @@ pub(super) async fn feed(
     kinds: &[&str],
     rooms: &[i64],
     feed_again: Duration,
+    (crowds, put_off): (&[Crowd], Duration),
 ) -> Result<Vec<Due>, DatabaseError> {
-    let seconds = feed_again.as_secs_f64();
+    let (seconds, put_off) = (feed_again.as_secs_f64(), put_off.as_secs_f64());
+    let (crowded, organizations): (Vec<&str>, Vec<Uuid>) = crowds.iter().copied().unzip();
     database
         .ask(async |client| {
             let statement = client.prepare_cached(FEED).await?;
-            let rows = client.query(&statement, &[&queue, &kinds, &rooms, &seconds]).await?;
-            Ok(rows.iter().map(|row| Due { id: row.get(0), kind: row.get(1), due: row.get(2) }).collect())
+            let values: [&(dyn ToSql + Sync); 7] =
+                [&queue, &kinds, &rooms, &seconds, &crowded, &organizations, &put_off];
+            let rows = client.query(&statement, &values).await?;
+            let due = rows.iter().map(|row| Due {
+                id: row.get(0),
+                kind: row.get(1),
+                organization_id: row.get(2),
+                due: row.get(3),
+            });
+            Ok(due.collect())
+        })
+        .await
+}
+
+/// Recalls up to `most` jobs of a kind and organization that were put off; says how many that were.
+pub(super) async fn recall(
+    database: &Database,
+    queue: &str,
+    (kind, organization): Crowd,
+    feed_again: Duration,
+    most: i64,
+) -> Result<u64, DatabaseError> {
+    let seconds = feed_again.as_secs_f64();
+    database
+        .ask(async |client| {
+            let statement = client.prepare_cached(RECALL).await?;
+            client.execute(&statement, &[&queue, &kind, &organization, &seconds, &most]).await
         })
         .await
 }

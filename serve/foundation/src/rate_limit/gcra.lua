@@ -1,22 +1,23 @@
--- KEYS: one a limit. ARGV: the time now, then interval and requests of each limit; in microseconds.
--- All limits let the request pass and are charged, or none is. Answers 1 or 0, and then where each stands.
-local now = tonumber(ARGV[1])
-local passes, stored, moved = 1, {}, {}
+-- KEYS: one a limit. ARGV: the time now; 1 where a request asks to pass, and 0 where none does; then of each limit its
+-- interval, its requests and how many have passed without being charged. Times in microseconds.
+-- What has passed is charged in any case. All limits let the request pass and are charged for it, or none is.
+-- Answers 1 or 0, and then where each stands.
+local now, passes = tonumber(ARGV[1]), tonumber(ARGV[2])
+local charged, moved = {}, {}
 for i, key in ipairs(KEYS) do
-  local interval, requests = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
-  local slack = interval * requests
-  local base = tonumber(redis.call('GET', key) or now)
-  base = math.min(math.max(base, now), now + slack)
-  stored[i], moved[i] = base, base + interval
-  if moved[i] - now > slack then passes = 0 end
+  local interval, requests, owed = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
+  local most = now + interval * requests
+  local stored = tonumber(redis.call('GET', key) or now)
+  charged[i] = math.min(math.min(math.max(stored, now), most) + owed * interval, most)
+  moved[i] = charged[i] + interval
+  if moved[i] > most then passes = 0 end
 end
+local stands = passes == 1 and moved or charged
 local answer = { passes }
 for i, key in ipairs(KEYS) do
-  local at = stored[i]
-  if passes == 1 then
-    at = moved[i]
-    redis.call('SET', key, string.format('%.0f', at), 'PX', math.ceil((at - now) / 1000))
+  if stands[i] > now then
+    redis.call('SET', key, string.format('%.0f', stands[i]), 'PX', math.ceil((stands[i] - now) / 1000))
   end
-  answer[i + 1] = at
+  answer[i + 1] = stands[i]
 end
 return answer

@@ -49,7 +49,7 @@ pub async fn limit_callers(State(limits): State<Arc<RateLimits>>, request: Reque
     let Some(class) = (limits.class)(&request) else { return next.run(request).await };
     let mut wanted = Vec::with_capacity(2);
     if let Some(context) = request.extensions().get::<RequestContext>() {
-        wanted.push(class.address.of(Subject::Address(context.address)));
+        wanted.push(class.address.of(Subject::address(context.address)));
     }
     let subject = match credential(request.headers()) {
         Ok(Credential::Bearer(text)) => token::parse(&limits.prefix, &text).ok().map(Subject::Token),

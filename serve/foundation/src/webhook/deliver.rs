@@ -109,7 +109,9 @@ impl Handler for Deliver {
     type Payload = Delivery;
 
     fn policy(&self) -> Policy {
-        Policy { concurrency: 16, limit: Duration::from_secs(60), backoff: Backoff::Steps(&WAITS) }
+        // A receiver that is silent holds a slot for long, and an organization may have many of them.
+        let (concurrency, share) = (16, Some(4));
+        Policy { concurrency, share, limit: Duration::from_secs(60), backoff: Backoff::Steps(&WAITS) }
     }
 
     async fn run(&self, job: Job<Delivery>) -> Result<(), Failure> {

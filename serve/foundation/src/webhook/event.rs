@@ -107,8 +107,8 @@ impl Handler for Dispatch {
     type Payload = Event;
 
     fn policy(&self) -> Policy {
-        // There is one for each write, and each is a moment's work.
-        Policy { concurrency: 16, ..Policy::default() }
+        // There is one for each write, and each is a moment's work. Many at once would make requests wait for connections.
+        Policy { concurrency: 2, ..Policy::default() }
     }
 
     async fn run(&self, job: Job<Event>) -> Result<(), Failure> {

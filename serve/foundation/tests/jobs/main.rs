@@ -15,6 +15,7 @@ use foundation::testing::servers::Server;
 use platform::{Platform, eventually};
 use serde_json::json;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 const NEEDS: &str = "SELECT count(*) FROM jobs WHERE finished_at IS NULL";
 
@@ -32,7 +33,7 @@ impl Handler for Note {
     type Payload = u64;
 
     fn policy(&self) -> Policy {
-        Policy { concurrency: 4, limit: Duration::from_secs(20), backoff: SOON }
+        Policy { concurrency: 4, limit: Duration::from_secs(20), backoff: SOON, ..Policy::default() }
     }
 
     async fn run(&self, job: Job<u64>) -> Result<(), Failure> {
@@ -61,6 +62,29 @@ impl Handler for Fail {
             _ if self.0.count("let it pass") > 0 => Ok(()),
             reason => Err(Failure::Again(reason.to_owned())),
         }
+    }
+}
+
+/// Holds its slot for longer than a test waits, where its organization is to.
+struct Hold {
+    platform: Platform,
+    slow: Uuid,
+}
+
+impl Handler for Hold {
+    const KIND: &'static str = "hold";
+    type Payload = u64;
+
+    fn policy(&self) -> Policy {
+        Policy { share: Some(2), ..Policy::default() }
+    }
+
+    async fn run(&self, job: Job<u64>) -> Result<(), Failure> {
+        self.platform.note(&format!("start {}", job.payload));
+        if job.organization_id == Some(self.slow) {
+            tokio::time::sleep(Duration::from_secs(50)).await;
+        }
+        Ok(())
     }
 }
 
@@ -161,6 +185,43 @@ async fn a_unique_key_holds_while_unfinished() {
     eventually("the next to finish", || platform.count("end 3") == 1).await;
     assert_eq!(platform.count("start 2"), 0);
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn an_organization_has_no_more_than_its_share_of_the_slots_and_of_the_queue() {
+    let platform = Platform::start().await;
+    let (slow, other) = (platform.id(), platform.id());
+    // More than fit into the queue, and all of them due before those of others.
+    platform.sql(&format!(
+        "INSERT INTO jobs (id, queue, kind, organization_id, payload, run_at, feed_at, max_attempts) \
+         SELECT gen_random_uuid(), 'default', 'hold', '{slow}', '0', now() - interval '1 second', \
+                now() - interval '1 second', 3 FROM generate_series(1, 3000)"
+    ));
+    let worker = platform.work(Registry::default().with(Hold { platform: platform.clone(), slow }));
+    eventually("its share to run", || platform.count("start 0") >= 2).await;
+    for number in 1..=10 {
+        platform.enqueue(&platform.job("hold", &number).organization(other)).await.unwrap();
+    }
+    platform.enqueue(&platform.job("hold", &11)).await.unwrap();
+    eventually("the jobs of others to run", || {
+        platform.sql("SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL") == "11"
+    })
+    .await;
+    assert_eq!(platform.count("start 0"), 2);
+    // What waits has neither been tried nor lost its place.
+    assert_eq!(
+        platform.sql(&format!(
+            "SELECT count(*), max(attempts), max(run_at) < min(created_at) FROM jobs \
+             WHERE organization_id = '{slow}' AND lease IS NULL"
+        )),
+        "2998|0|t"
+    );
+    // Its jobs are quick where another worker goes on: what was put off is not away for longer than it must.
+    worker.kill().await;
+    let next = platform.work(Registry::default().with(Hold { platform: platform.clone(), slow: other }));
+    eventually("all of it to finish", || platform.sql(NEEDS) == "0").await;
+    next.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "tokens", sql: foundation::auth::token_store::MIGRATION },
     Migration { version: 3, name: "audit", sql: foundation::audit::MIGRATION },
     Migration { version: 4, name: "webhooks", sql: foundation::webhook::MIGRATION },
+    Migration { version: 5, name: "jobs by organization", sql: outbox::BY_ORGANIZATION },
 ];
 
 /// Everything a test of jobs needs; clones are the same.

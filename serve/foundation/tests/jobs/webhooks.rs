@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foundation::clock::{Clock, SystemClock, SystemRandomness};
 use foundation::jobs::{Queue, Registry};
@@ -19,7 +19,7 @@ use foundation::webhook::sweep::Sweeper;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::platform::{Platform, eventually};
@@ -54,6 +54,20 @@ async fn receiver(statuses: Vec<u16>) -> (u16, Arc<Mutex<Vec<String>>>) {
         }
     });
     (port, requests)
+}
+
+/// Takes connections and never answers; how many it has.
+async fn silent() -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let held: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
+    let kept = Arc::clone(&held);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            kept.lock().unwrap().push(stream);
+        }
+    });
+    (port, held)
 }
 
 /// Dispatches and delivers, to this machine as well, with secrets that these keys open.
@@ -219,6 +233,44 @@ async fn a_delivery_whose_secret_cannot_be_opened_ends_as_failed_and_its_job_is_
     assert_eq!(platform.sql("SELECT state FROM webhook_deliveries"), "failed");
     assert_eq!(platform.sql("SELECT error FROM webhook_attempts"), "this server could not prepare it");
     assert!(requests.lock().unwrap().is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn silent_receivers_of_one_organization_keep_no_other_waiting() {
+    let platform = Platform::start().await;
+    let ((silent, held), (port, requests)) = (silent().await, receiver(Vec::new()).await);
+    let keys = Arc::new(KeyRing::parse("k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap());
+    let (one, other) = (platform.id(), platform.id());
+    for (organization, port) in [(one, silent), (other, port)] {
+        let new = NewEndpoint {
+            organization_id: organization,
+            url: format!("http://127.0.0.1:{port}/"),
+            description: String::new(),
+            events: Vec::new(),
+            created_by: organization,
+        };
+        platform.write(organization, async |unit| endpoint::create(unit, &keys, &new).await).await;
+    }
+    let worker = platform.work(handlers(&platform, &keys));
+    let tell = async |organization| {
+        let event = Event { kind: "task.made".to_owned(), timestamp: SystemClock.now(), data: json!({}) };
+        platform.enqueue(&event.job(organization, &SystemClock, &SystemRandomness).unwrap()).await.unwrap();
+    };
+    for _ in 0..20 {
+        tell(one).await;
+    }
+    eventually("the silent receiver to have its share", || held.lock().unwrap().len() >= 4).await;
+    eventually("every delivery to be written", || {
+        platform.sql("SELECT count(*) FROM webhook_deliveries") == "20"
+    })
+    .await;
+    tell(other).await;
+    let before = Instant::now();
+    eventually("the other's delivery", || requests.lock().unwrap().len() == 1).await;
+    assert!(before.elapsed() < Limits::default().total / 2, "it waited for silent ones");
+    assert_eq!(held.lock().unwrap().len(), 4, "and they still have their share");
     worker.stop().await;
 }
 

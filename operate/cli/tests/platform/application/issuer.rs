@@ -1,4 +1,4 @@
-//! An issuer of OpenID Connect on the lab's internet: what it takes to sign one person in, checked as a real one does.
+//! An issuer of OpenID Connect on the lab's internet: what it takes to sign people in, checked as a real one does.
 
 use super::caller;
 use super::world::{Request, Response};
@@ -15,11 +15,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The application's name here, and its secret: nothing that a URL takes as it is.
 pub const CLIENT_ID: &str = "the application";
 pub const CLIENT_SECRET: &str = "a secret+that & needs %-encoding";
-/// Whom everybody signs in as.
-pub const EMAIL: &str = "ada@example.test";
+/// What a person adds to the question that the application sent them here with: who they are.
+pub const PERSON: &str = "person";
 
 /// What was asked for, by the code that it was answered with.
 type Asked = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The address of a person.
+pub fn email(person: &str) -> String {
+    format!("{person}@example.test")
+}
 
 /// The issuer.
 pub struct Issuer {
@@ -94,13 +99,14 @@ impl Issuer {
             && sent.get("grant_type")? == "authorization_code"
             && sent.get("redirect_uri") == asked.get("redirect_uri")
             && asked.get("code_challenge")? == &challenge;
-        fits.then(|| self.token(asked.get("nonce").map(String::as_str).unwrap_or_default()))
+        let (person, nonce) = (asked.get(PERSON)?, asked.get("nonce")?);
+        fits.then(|| self.token(person, nonce))
     }
 
-    fn token(&self, nonce: &str) -> String {
+    fn token(&self, person: &str, nonce: &str) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let claims = json!({"iss": self.name, "aud": CLIENT_ID, "sub": "ada", "nonce": nonce, "iat": now,
-                            "exp": now + 300, "email": EMAIL, "email_verified": true, "name": "Ada"});
+        let claims = json!({"iss": self.name, "aud": CLIENT_ID, "sub": person, "nonce": nonce, "iat": now,
+                            "exp": now + 300, "email": email(person), "email_verified": true, "name": person});
         let header = json!({"alg": "ES256", "kid": "1"});
         let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let signed = format!("{header}.{claims}");

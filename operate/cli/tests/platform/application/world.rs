@@ -1,4 +1,4 @@
-//! A server on the lab's internet, which the application reaches as it reaches those of customers: through the edge, by
+//! Servers on the lab's internet, which the application reaches as it reaches those of customers: through the edge, by
 //! TLS that it verifies.
 
 use crate::stage::PLATFORM;
@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::PrivateKeyDer;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, LazyLock, mpsc};
@@ -28,6 +28,9 @@ pub struct Request {
     pub body: String,
 }
 
+/// A connection that somebody made, within TLS.
+pub type Secure = BufReader<StreamOwned<ServerConnection, TcpStream>>;
+
 /// What goes back: status, headers, body.
 pub type Response = (u16, Vec<(&'static str, String)>, String);
 
@@ -45,6 +48,12 @@ pub fn authority() -> String {
 
 /// Serves HTTPS at `address`, the second client's, until the tests end.
 pub fn serve(address: &str, answer: impl Fn(&Request) -> Response + Send + 'static) {
+    listen(address, 443, move |stream| exchange(stream, &answer));
+}
+
+/// Converses with whoever connects to the port of `address`, the second client's, one after the other, until the tests
+/// end.
+pub fn listen(address: &str, port: u16, converse: impl Fn(&mut Secure) -> io::Result<()> + Send + 'static) {
     let (ready, listening) = mpsc::channel();
     let address = address.to_owned();
     std::thread::spawn(move || {
@@ -52,12 +61,12 @@ pub fn serve(address: &str, answer: impl Fn(&Request) -> Response + Send + 'stat
         let place = std::fs::File::open(place).unwrap();
         // This thread alone: its sockets belong to the place.
         move_into_link_name_space(place.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        let listener = TcpListener::bind((address.as_str(), 443)).unwrap();
+        let listener = TcpListener::bind((address.as_str(), port)).unwrap();
         let config = config(&address);
         ready.send(()).unwrap();
         for stream in listener.incoming().flatten() {
             // Who breaks a connection off is no reason to stop.
-            let _ = exchange(stream, &config, &answer);
+            let _ = secured(stream, &config).and_then(|mut stream| converse(&mut stream));
         }
     });
     listening.recv_timeout(Duration::from_secs(10)).unwrap();
@@ -75,16 +84,15 @@ fn config(address: &str) -> Arc<ServerConfig> {
     Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
 }
 
-/// One request a connection.
-fn exchange(
-    stream: TcpStream,
-    config: &Arc<ServerConfig>,
-    answer: &impl Fn(&Request) -> Response,
-) -> std::io::Result<()> {
+fn secured(stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<Secure> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let connection = ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?;
-    let mut stream = BufReader::new(StreamOwned::new(connection, stream));
-    let request = read(&mut stream)?;
+    let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+    Ok(BufReader::new(StreamOwned::new(connection, stream)))
+}
+
+/// One request a connection.
+fn exchange(stream: &mut Secure, answer: &impl Fn(&Request) -> Response) -> io::Result<()> {
+    let request = read(stream)?;
     let (status, headers, body) = answer(&request);
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = body.len();
@@ -96,11 +104,11 @@ fn exchange(
     stream.flush()
 }
 
-fn read(stream: &mut impl BufRead) -> std::io::Result<Request> {
+fn read(stream: &mut Secure) -> io::Result<Request> {
     let mut line = || {
         let mut line = String::new();
         stream.read_line(&mut line)?;
-        Ok::<_, std::io::Error>(line.trim_end().to_owned())
+        Ok::<_, io::Error>(line.trim_end().to_owned())
     };
     let first = line()?;
     let mut words = first.split(' ').map(str::to_owned);

@@ -58,7 +58,7 @@ pub const SECTIONS: &[Section] = &[
     ),
     section!(
         "invitation",
-        "id, email, role, created_at, created_by, expires_at, accepted_at, accepted_by, revoked_at",
+        "id, email, role, created_at, created_by, expires_at, accepted_at, accepted_by, revoked_at, undeliverable_at",
         "invitations",
         "created_at"
     ),

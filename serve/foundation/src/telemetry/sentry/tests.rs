@@ -138,6 +138,8 @@ impl Stage {
         let scrubber = Scrubber::new(&["bst_"]);
         let (reports, delivery) =
             ErrorReports::new(tracker, scrubber, Arc::new(SystemClock), Arc::new(SystemRandomness), &metrics);
+        // As in the border's test: others come to the same lines without a log.
+        let _others_may_have = tracing::subscriber::set_global_default(tracing_subscriber::registry());
         let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(reports));
         let (stop, stopped) = oneshot::channel();
         let delivering = tokio::spawn(async move {
