@@ -33,7 +33,7 @@ impl Description {
         hosts: &Hosts,
         is_name: impl FnOnce(&str) -> bool,
     ) -> Result<Self, UpstreamError> {
-        let wrong = |problem| Err(UpstreamError::Description { url: url.clone(), problem });
+        let wrong = |problem| Err(UpstreamError::Description { url: Box::new(url.clone()), problem });
         if !is_name(&self.issuer) {
             return wrong("is another issuer's");
         }

@@ -16,7 +16,7 @@ pub enum UpstreamError {
         /// What was asked for.
         what: &'static str,
         /// Where.
-        url: Url,
+        url: Box<Url>,
         /// What went wrong.
         source: HttpError,
     },
@@ -26,7 +26,7 @@ pub enum UpstreamError {
         /// What was asked for.
         what: &'static str,
         /// Where.
-        url: Url,
+        url: Box<Url>,
         /// The answer.
         status: StatusCode,
     },
@@ -34,7 +34,7 @@ pub enum UpstreamError {
     #[error("the description at {url} {problem}")]
     Description {
         /// Where it is.
-        url: Url,
+        url: Box<Url>,
         /// What is wrong with it.
         problem: &'static str,
     },

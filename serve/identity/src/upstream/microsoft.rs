@@ -103,10 +103,10 @@ impl Manner for Microsoft {
 
     fn refusal(&self, error: &str, description: &str) -> UpstreamError {
         let says = |code: &&str| description.split(':').next() == Some(*code);
-        if CONSENT.iter().any(|code| says(code)) {
+        if CONSENT.iter().any(&says) {
             return UpstreamError::ConsentNeeded;
         }
-        if OTHERS.iter().any(|code| says(code)) {
+        if OTHERS.iter().any(says) {
             return UpstreamError::OtherOrganization;
         }
         refusal(error)

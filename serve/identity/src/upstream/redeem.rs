@@ -33,6 +33,9 @@ pub struct Redeemed {
     expires_in: Option<Value>,
 }
 
+/// Fields of a form.
+type Fields = Vec<(&'static str, String)>;
+
 /// What was said instead (RFC 6749, section 5.2).
 #[derive(Default, Deserialize)]
 struct Refusal {
@@ -106,21 +109,23 @@ impl Source {
                 Ok(_) => Err(UpstreamError::Code),
                 Err(source) => Err(refusal(&answer).unwrap_or_else(|| UpstreamError::Http {
                     what,
-                    url: url.clone(),
+                    url: Box::new(url.clone()),
                     source,
                 })),
             },
-            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => Err(refusal(&answer)
-                .unwrap_or(UpstreamError::Status { what, url: url.clone(), status: answer.status })),
-            status => Err(UpstreamError::Status { what, url: url.clone(), status }),
+            StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => {
+                Err(refusal(&answer).unwrap_or(UpstreamError::Status {
+                    what,
+                    url: Box::new(url.clone()),
+                    status: answer.status,
+                }))
+            }
+            status => Err(UpstreamError::Status { what, url: Box::new(url.clone()), status }),
         }
     }
 
     /// What proves to the token endpoint who the issuer is: headers, and fields of the form.
-    fn proof(
-        &self,
-        endpoints: &Endpoints,
-    ) -> Result<(HeaderMap, Vec<(&'static str, String)>), UpstreamError> {
+    fn proof(&self, endpoints: &Endpoints) -> Result<(HeaderMap, Fields), UpstreamError> {
         let client_id = &self.provider.client_id;
         let mut fields = vec![("client_id", client_id.clone())];
         let now = self.clock.now();

@@ -72,9 +72,9 @@ impl Wire {
         }
         let answer = self.ask(what, url, self.http.get_with(url, headers)).await?;
         if answer.status != StatusCode::OK {
-            return Err(UpstreamError::Status { what, url: url.clone(), status: answer.status });
+            return Err(UpstreamError::Status { what, url: Box::new(url.clone()), status: answer.status });
         }
-        answer.json().map_err(|source| UpstreamError::Http { what, url: url.clone(), source })
+        answer.json().map_err(|source| UpstreamError::Http { what, url: Box::new(url.clone()), source })
     }
 
     /// Posts a form; the answer, whatever its status.
@@ -95,7 +95,10 @@ impl Wire {
         request: impl Future<Output = Result<Answer, HttpError>>,
     ) -> Result<Answer, UpstreamError> {
         if !self.hosts.have(url) {
-            return Err(UpstreamError::Description { url: url.clone(), problem: "leads to another site" });
+            return Err(UpstreamError::Description {
+                url: Box::new(url.clone()),
+                problem: "leads to another site",
+            });
         }
         let place = self.health.enter(self.clock.now())?;
         let started = Instant::now();
@@ -109,7 +112,7 @@ impl Wire {
         if !is_good {
             self.failures.inc();
         }
-        answer.map_err(|source| UpstreamError::Http { what, url: url.clone(), source })
+        answer.map_err(|source| UpstreamError::Http { what, url: Box::new(url.clone()), source })
     }
 }
 
