@@ -17,6 +17,7 @@ mod fail2ban;
 mod firewall;
 #[cfg(test)]
 mod fixture;
+pub mod identity;
 pub mod image;
 mod openpgp;
 mod paths;
@@ -32,7 +33,7 @@ mod upgrades;
 mod valkey;
 
 pub use authority::{Authority, LEAF_LIFETIME, Leaf, Wanted};
-pub use context::{AppImage, Context};
+pub use context::{AppImage, Context, Program};
 pub use openpgp::KeyError;
 pub use secrets::{Secret, Secrets, SecretsError};
 pub use source::{Floor, Software, Source, SourceError, floor, postgres_version, source};
@@ -52,7 +53,7 @@ pub enum Step {
     Database,
     /// Valkey, twice.
     Cache,
-    /// The application, and Caddy in front of it.
+    /// The application and the issuer, and Caddy in front of them.
     Application,
 }
 
@@ -67,7 +68,7 @@ impl Step {
             Step::Hosts => "hardened hosts in a private network",
             Step::Database => "PostgreSQL behind PgBouncer",
             Step::Cache => "Valkey, durable and cache",
-            Step::Application => "the application behind Caddy",
+            Step::Application => "the application and the issuer behind Caddy",
         }
     }
 }
@@ -135,6 +136,7 @@ pub fn all() -> Vec<&'static dyn Component> {
         &pgbouncer::PgBouncer,
         &valkey::Valkey,
         &docker::Docker,
+        &identity::Identity,
         &app::App,
         &cloudflare::Cloudflare,
         &caddy::Caddy,
