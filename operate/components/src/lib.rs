@@ -151,6 +151,16 @@ pub fn flows(platform: &Platform) -> Vec<Flow> {
     flows
 }
 
+/// Names of the passwords and keys that the operator's secrets hold for this platform, sorted.
+pub fn secret_names(platform: &Platform) -> Vec<String> {
+    let mut names = app::environment::secret_names();
+    names.extend(postgres::secret_names());
+    names.extend(valkey::secret_names());
+    names.extend(identity::secret_names(platform));
+    names.sort();
+    names
+}
+
 /// What a host gets, in order, up to and including `last`.
 ///
 /// # Errors

@@ -40,6 +40,11 @@ pub fn password_of(role: &str) -> String {
     format!("postgres/{role}")
 }
 
+/// Names of the passwords of its roles.
+pub(crate) fn secret_names() -> Vec<String> {
+    [SERVING_ROLE, OWNING_ROLE, POOLER_ROLE].map(password_of).into()
+}
+
 /// The component.
 pub struct Postgres;
 

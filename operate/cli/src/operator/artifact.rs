@@ -1,8 +1,9 @@
-//! The application's image, assembled here: no container engine is needed on the operator's machine.
+//! What hosts are sent beside files: the application's image, assembled here without a container engine, and the issuer's
+//! program.
 
 use anyhow::{Context, Result};
-use bastide_components::AppImage;
 use bastide_components::image::{ImageFile, ImageSpec, assemble};
+use bastide_components::{AppImage, Program, identity};
 use bastide_converge::run::Blobs;
 use bastide_platform::Platform;
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 pub fn app_image(platform: &Platform) -> Result<(AppImage, Blobs)> {
     let path = match &platform.settings.app.binary {
         Some(binary) => platform.resolve(binary),
-        None => beside_this_program()?,
+        None => beside_this_program("app")?,
     };
     let binary = std::fs::read(&path).with_context(|| {
         format!(
@@ -32,14 +33,39 @@ pub fn app_image(platform: &Platform) -> Result<(AppImage, Blobs)> {
         env: BTreeMap::new(),
         labels: BTreeMap::from([("org.opencontainers.image.title".to_owned(), "bastide/app".to_owned())]),
     })?;
-    let archive: String = Sha256::digest(&image.archive).iter().map(|byte| format!("{byte:02x}")).collect();
+    let archive = sha256(&image.archive);
     let blobs = Blobs::from([(archive.clone(), Arc::new(image.archive))]);
     Ok((AppImage { reference: image.reference, id: image.id, archive }, blobs))
 }
 
-fn beside_this_program() -> Result<PathBuf> {
+/// The issuer's program, whose bytes are put among `blobs`; none where the platform has no issuer of Bastide's own.
+pub fn issuer_program(platform: &Platform, blobs: &mut Blobs) -> Result<Option<Program>> {
+    if identity::host(platform).is_none() {
+        return Ok(None);
+    }
+    let path = match &platform.settings.identity.binary {
+        Some(binary) => platform.resolve(binary),
+        None => beside_this_program("identity")?,
+    };
+    let binary = std::fs::read(&path).with_context(|| {
+        format!(
+            "read the issuer's binary at {}: build it with `cargo build --release -p identity`, or name another one \
+             with `binary` under [identity]",
+            path.display()
+        )
+    })?;
+    let sha256 = sha256(&binary);
+    blobs.insert(sha256.clone(), Arc::new(binary));
+    Ok(Some(Program { sha256 }))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn beside_this_program(name: &str) -> Result<PathBuf> {
     let program = std::env::current_exe().context("find this program")?;
-    Ok(program.with_file_name("app"))
+    Ok(program.with_file_name(name))
 }
 
 /// The processor in the notation of container images; hosts have the same one as this program.

@@ -21,6 +21,11 @@ const SIGN_IN: &str = "sign-in";
 const MAIL: &str = "mail";
 const EXTRA_AUTHORITY: &str = "extra-authority.pem";
 
+/// Names of the application's own secrets, beside its passwords at servers.
+pub(crate) fn secret_names() -> Vec<String> {
+    [SECRET_KEY, SEALING_KEY].map(str::to_owned).into()
+}
+
 /// The files that the container which serves may read: passwords, keys, authorities.
 pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Resource>, ComponentError> {
     let app = &context.platform.settings.app;
