@@ -33,7 +33,10 @@ fn answers() {
     assert_eq!(status("/readyz"), 200);
     let listening = PLATFORM.on("identity", "ss -Htln 'sport = :5432'");
     assert!(listening.lines().all(|line| line.contains("127.0.0.1:5432")), "{listening}");
-    let schema = PLATFORM.on("identity", "su postgres -c \"psql -XAtd identity -c 'SELECT max(version) FROM schema_migrations'\"");
+    let schema = PLATFORM.on(
+        "identity",
+        "su postgres -c \"psql -XAtd identity -c 'SELECT max(version) FROM schema_migrations'\"",
+    );
     assert!(schema.trim().parse::<u32>().unwrap() >= 3, "{schema}");
 }
 
@@ -95,13 +98,22 @@ fn secret_is_handed_over() {
     let secret = fs::read_to_string(&output).unwrap();
     assert_eq!(fs::metadata(&output).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains(secret.trim()));
-    PLATFORM.run_with(&file, &["identity", "secret", "wiki", "--output", path]).expect(1).says("must not exist");
-    PLATFORM.run_with(&file, &["identity", "secret", "app", "--output", path]).expect(1).says("there are: wiki");
+    PLATFORM
+        .run_with(&file, &["identity", "secret", "wiki", "--output", path])
+        .expect(1)
+        .says("must not exist");
+    PLATFORM
+        .run_with(&file, &["identity", "secret", "app", "--output", path])
+        .expect(1)
+        .says("there are: wiki");
     let held = PLATFORM.on("identity", "cat /etc/bastide/identity/client-wiki.secret");
     assert_eq!(held, secret);
     // What no client needs any more does not stay.
     PLATFORM.run(&["apply"]).expect(0);
-    PLATFORM.on("identity", "! test -e /etc/bastide/identity/client-wiki.secret && ! grep -q wiki /etc/bastide/identity.toml");
+    PLATFORM.on(
+        "identity",
+        "! test -e /etc/bastide/identity/client-wiki.secret && ! grep -q wiki /etc/bastide/identity.toml",
+    );
 }
 
 fn rotated() {
@@ -114,7 +126,10 @@ fn rotated() {
     PLATFORM.run(&["secrets", "rotate", "identity/nothing"]).expect(1).says("secrets list");
     PLATFORM.run(&["apply"]).expect(0);
     let after = keys();
-    assert!(after.ends_with(&before) && after.lines().count() == before.lines().count() + 1, "the old one stays below");
+    assert!(
+        after.ends_with(&before) && after.lines().count() == before.lines().count() + 1,
+        "the old one stays below"
+    );
     assert_eq!(status("/readyz"), 200);
 }
 
@@ -123,7 +138,8 @@ fn withdrawn() {
     let provider = "[identity.providers.google]\nclient_id = \"lab\"\nclient_secret_file = \"provider\"\n";
     let file = PLATFORM.variant("withdrawn", &[(provider, "")]);
     PLATFORM.run_with(&file, &["apply"]).expect(0);
-    PLATFORM.on("identity", "! systemctl is-active --quiet identity && ! systemctl is-enabled --quiet identity");
+    PLATFORM
+        .on("identity", "! systemctl is-active --quiet identity && ! systemctl is-enabled --quiet identity");
     PLATFORM.on("identity", "! ufw status | grep -q 9000");
     PLATFORM.heal();
     eventually("the issuer is back", 30, || (status("/readyz") == 200).then_some(()));

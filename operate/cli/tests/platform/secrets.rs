@@ -31,7 +31,10 @@ const KEPT: [(&str, &str); 7] = [
     ("app", "sed -n 2p /etc/bastide/app/tls.key"),
     ("db", "sed -n 's/.* \"\\(.*\\)\"/\\1/p' /etc/pgbouncer/userlist.txt"),
     ("db", "su postgres -c \"psql -Atc 'SELECT rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL'\""),
-    ("identity", "cd /etc/bastide/identity && cat *.password *.secret secret-key && cut -d: -f2 sealing-keys"),
+    (
+        "identity",
+        "cd /etc/bastide/identity && cat *.password *.secret secret-key && cut -d: -f2 sealing-keys",
+    ),
     ("identity", "sed -n 2p /etc/bastide/identity/tls.key"),
     (
         "cache",
