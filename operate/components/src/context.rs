@@ -15,7 +15,7 @@ pub struct Context<'a> {
     pub authority: &'a Authority,
     /// The application's image.
     pub app_image: &'a AppImage,
-    /// The issuer's program; none where the platform has no issuer of Bastide's own.
+    /// The issuer's program, or the one that sets Authentik up; none where the platform has no issuer.
     pub issuer: Option<&'a Program>,
     /// Now, in seconds since 1970; validity of certificates is reckoned from it.
     pub now: i64,

@@ -3,9 +3,9 @@
 //! The cluster listens on the loopback address alone, so nobody but this host reaches it. What is secret lies in files of
 //! root's, and systemd hands it to the process: the one that serves never sees the password that migrates.
 
-mod checks;
+pub(crate) mod checks;
 mod credentials;
-mod settings;
+pub(crate) mod settings;
 mod units;
 
 use crate::app::environment::mail_server;

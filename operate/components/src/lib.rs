@@ -4,6 +4,7 @@
 //! file and a line in [`all`].
 
 mod app;
+pub mod authentik;
 mod authority;
 mod base;
 mod bastion;
@@ -137,6 +138,7 @@ pub fn all() -> Vec<&'static dyn Component> {
         &valkey::Valkey,
         &docker::Docker,
         &identity::Identity,
+        &authentik::Authentik,
         &app::App,
         &cloudflare::Cloudflare,
         &caddy::Caddy,
@@ -157,6 +159,7 @@ pub fn secret_names(platform: &Platform) -> Vec<String> {
     names.extend(postgres::secret_names());
     names.extend(valkey::secret_names());
     names.extend(identity::secret_names(platform));
+    names.extend(authentik::secret_names(platform));
     names.sort();
     names
 }

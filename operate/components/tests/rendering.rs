@@ -264,6 +264,79 @@ fn another_issuer_that_the_platform_file_names_wins() {
     assert_eq!(mail, ["10.0.0.0/24", "10.0.0.20/32", "10.0.0.50/32"]);
 }
 
+/// Authentik for the issuer, with as much as it can do.
+const AUTHENTIK: &str = r#"[identity]
+broker = "authentik"
+linking = "ask"
+authentik.image = "ghcr.io/goauthentik/server@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+[identity.providers.google]
+client_id = "g.apps.example"
+client_secret_file = "google"
+[identity.providers.microsoft]
+client_id = "00000000-example"
+client_secret_file = "work"
+client_secret_expires = 2027-05-01
+tenant = "organizations"
+[identity.providers.apple]
+client_id = "example.shop"
+key_file = "apple.p8"
+key_id = "ABC123DEFG"
+team_id = "DEF123GHIJ"
+[identity.clients.forum]
+redirect_uris = ["https://forum.example/callback"]
+pkce = "optional"
+[lab]
+"#;
+
+#[test]
+fn files_with_authentik_are_as_they_were_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = platform(directory.path(), &[("[lab]\n", AUTHENTIK)]);
+    let findings = bastide_platform::lint(&platform);
+    assert!(
+        findings.iter().all(|finding| finding.severity < bastide_platform::Severity::Error),
+        "{findings:?}"
+    );
+    let rendered = render(directory.path(), &platform);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendered/authentik");
+    for (host, paths) in [
+        (
+            "identity",
+            &[
+                "/etc/bastide/authentik/wanted.json",
+                "/etc/bastide/authentik-server.env",
+                "/etc/systemd/system/authentik@.service",
+                "/etc/postgresql/18/main/pg_hba.conf",
+            ][..],
+        ),
+        ("edge", &["/etc/caddy/Caddyfile"]),
+    ] {
+        for path in paths {
+            let text = rendered.text(host, path);
+            let file = golden.join(format!("{host}{}", path.replace('/', "_")));
+            if std::env::var_os("RENDER").is_some() {
+                std::fs::write(&file, text).unwrap();
+            }
+            let expected = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(text, expected, "{path} is not as in {}", file.display());
+        }
+    }
+    let environment = rendered.text("app", "/etc/bastide/app.env");
+    assert!(
+        environment.contains("OIDC_ISSUER=https://id.bastide.test/application/o/app/\n"),
+        "{environment}"
+    );
+    let units = rendered.by_host["identity"].iter().filter_map(|resource| match &resource.spec {
+        Spec::Unit(unit) if unit.name.starts_with("identity") || unit.name.starts_with("authentik") => {
+            Some((unit.name.as_str(), unit.running))
+        }
+        _ => None,
+    });
+    let expected =
+        [("identity.service", false), ("authentik@server.service", true), ("authentik@worker.service", true)];
+    assert_eq!(units.collect::<Vec<_>>(), expected);
+}
+
 #[test]
 fn without_a_login_provider_no_issuer_runs() {
     let directory = tempfile::tempdir().unwrap();
@@ -277,7 +350,7 @@ fn without_a_login_provider_no_issuer_runs() {
             _ => ("something else", true),
         })
         .collect();
-    assert_eq!(units, [("identity.service", false)]);
+    assert_eq!(units, [("identity.service", false)], "Authentik is a component of its own");
     let flows = bastide_components::flows(&platform);
     assert!(flows.iter().all(|flow| flow.port.number != 9000));
 }

@@ -56,6 +56,16 @@ impl Platform {
         format!("https://{}", self.issuer_domain())
     }
 
+    /// What the issuer calls itself towards the platform's own application.
+    ///
+    /// Authentik has a name for each client, with a slash at its end.
+    pub fn app_issuer(&self) -> String {
+        match self.settings.identity.broker {
+            Broker::Bastide => self.issuer_url(),
+            Broker::Authentik => format!("{}/application/o/{APP_CLIENT}/", self.issuer_url()),
+        }
+    }
+
     /// Whether people sign in to the application at the platform's own issuer: where the file names no other.
     pub fn signs_in_at_own_issuer(&self) -> bool {
         self.settings.app.sign_in.is_none() && self.issuer_host().is_some()

@@ -112,4 +112,6 @@ impl Settings {
 }
 
 #[cfg(test)]
+mod platform_tests;
+#[cfg(test)]
 mod tests;

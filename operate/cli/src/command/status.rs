@@ -48,7 +48,7 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
 /// Where people sign in to the application; null where they do not.
 fn issuer(platform: &Platform) -> Option<String> {
     let elsewhere = platform.settings.app.sign_in.as_ref().map(|sign_in| sign_in.issuer.to_string());
-    elsewhere.or_else(|| platform.issuer_host().map(|_| platform.issuer_url()))
+    elsewhere.or_else(|| platform.issuer_host().map(|_| platform.app_issuer()))
 }
 
 /// The version of every component on a host that is a server with a package of its name.

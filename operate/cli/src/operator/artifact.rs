@@ -3,9 +3,9 @@
 
 use anyhow::{Context, Result};
 use bastide_components::image::{ImageFile, ImageSpec, assemble};
-use bastide_components::{AppImage, Program, identity};
+use bastide_components::{AppImage, Program};
 use bastide_converge::run::Blobs;
-use bastide_platform::Platform;
+use bastide_platform::{Broker, Platform};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,19 +38,22 @@ pub fn app_image(platform: &Platform) -> Result<(AppImage, Blobs)> {
     Ok((AppImage { reference: image.reference, id: image.id, archive }, blobs))
 }
 
-/// The issuer's program, whose bytes are put among `blobs`; none where the platform has no issuer of Bastide's own.
+/// The issuer's program, or the one that sets Authentik up; its bytes are put among `blobs`. None where the platform has
+/// no issuer.
 pub fn issuer_program(platform: &Platform, blobs: &mut Blobs) -> Result<Option<Program>> {
-    if identity::host(platform).is_none() {
-        return Ok(None);
-    }
-    let path = match &platform.settings.identity.binary {
+    let Some(_) = platform.issuer_host() else { return Ok(None) };
+    let identity = &platform.settings.identity;
+    let (name, named) = match identity.broker {
+        Broker::Bastide => ("identity", identity.binary.as_ref()),
+        Broker::Authentik => ("bastide-authentik", None),
+    };
+    let path = match named {
         Some(binary) => platform.resolve(binary),
-        None => beside_this_program("identity")?,
+        None => beside_this_program(name)?,
     };
     let binary = std::fs::read(&path).with_context(|| {
         format!(
-            "read the issuer's binary at {}: build it with `cargo build --release -p identity`, or name another one \
-             with `binary` under [identity]",
+            "read the issuer's program at {}: build it with `cargo build --release -p {name}`",
             path.display()
         )
     })?;

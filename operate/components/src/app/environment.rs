@@ -160,7 +160,7 @@ fn services(platform: &Platform) -> Vec<String> {
     }
     let sign_in = match &app.sign_in {
         Some(sign_in) => Some((sign_in.issuer.to_string(), sign_in.client_id.as_str())),
-        None => platform.signs_in_at_own_issuer().then(|| (platform.issuer_url(), APP_CLIENT)),
+        None => platform.signs_in_at_own_issuer().then(|| (platform.app_issuer(), APP_CLIENT)),
     };
     if let Some((issuer, client_id)) = sign_in {
         lines.push(format!("OIDC_ISSUER={issuer}"));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use toml::value::Datetime;
 
 /// Name of the file with a client's secret.
-pub(super) fn secret_of(client: &str) -> String {
+pub(crate) fn secret_of(client: &str) -> String {
     format!("client-{client}.secret")
 }
 
@@ -18,12 +18,12 @@ pub(super) fn keys_of(client: &str) -> String {
 }
 
 /// Name of a file with a login provider's credential.
-pub(super) fn credential_of(provider: &str, kind: &str) -> String {
+pub(crate) fn credential_of(provider: &str, kind: &str) -> String {
     format!("provider-{provider}.{kind}")
 }
 
 /// The issuer's clients: the platform's own application, where it signs people in here, and what the file adds.
-pub(super) fn clients(platform: &Platform) -> impl Iterator<Item = Client> {
+pub(crate) fn clients(platform: &Platform) -> impl Iterator<Item = Client> {
     let own = platform.signs_in_at_own_issuer().then(|| application(platform));
     own.into_iter().chain(platform.settings.identity.clients.iter().cloned())
 }

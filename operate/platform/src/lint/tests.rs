@@ -8,7 +8,7 @@ fn lint_with(addition: &str) -> Vec<Finding> {
         "BOTH" => (REAL.replace("roles = [\"db\"]", "roles = [\"db\", \"identity\"]"), "PROVIDER"),
         addition => (REAL.to_owned(), addition),
     };
-    let text = format!("{real}{}", addition.replace("PROVIDER", PROVIDER));
+    let text = format!("{real}{}", addition.replace("PROVIDER", PROVIDER).replace("DIGEST", &"a".repeat(64)));
     let platform = Platform::parse(&text, "platform.toml").unwrap_or_else(|errors| panic!("{errors}"));
     lint(&platform)
 }
@@ -263,6 +263,36 @@ const CLIENTS: [Case; 9] = [
     ),
 ];
 
+/// What Authentik cannot do.
+const AUTHENTIK: [Case; 5] = [
+    case(
+        "authentik-image",
+        "[identity]\nbroker = 'authentik'\nauthentik.image = 'ghcr.io/goauthentik/server:2026.8'",
+        "[identity]\nbroker = 'authentik'\nauthentik.image = 'ghcr.io/goauthentik/server@sha256:DIGEST'",
+    ),
+    case(
+        "authentik-linking",
+        "[identity]\nbroker = 'authentik'\n[identity.providers]\ngithub = { client_id = 'a', client_secret_file = 'g' }",
+        "[identity]\nbroker = 'authentik'\n[identity.providers]\ngoogle = { client_id = 'a', client_secret_file = 'g' }",
+    ),
+    case(
+        "authentik-token-exchange",
+        "[identity]\nbroker = 'authentik'\n[identity.clients.w]\nredirect_uris = ['https://w.example/']\nupstream_tokens = true",
+        "[identity.clients.w]\nredirect_uris = ['https://w.example/']\nupstream_tokens = true",
+    ),
+    case(
+        "authentik-pkce",
+        "[identity]\nbroker = 'authentik'\n[identity.clients.w]\nredirect_uris = ['https://w.example/']",
+        "[identity]\nbroker = 'authentik'\n[identity.clients.w]\nredirect_uris = ['https://w.example/']\npkce = 'optional'",
+    ),
+    case(
+        "authentik-unsupported",
+        "[identity]\nbroker = 'authentik'\n[identity.providers]\n\
+         google = { client_id = 'a', client_secret_file = 'g', hosted_domain = 'shop.example' }",
+        "[identity.providers]\ngoogle = { client_id = 'a', client_secret_file = 'g', hosted_domain = 'shop.example' }",
+    ),
+];
+
 const MICROSOFT: [Case; 3] = [
     case(
         "microsoft-secret-undated",
@@ -283,7 +313,7 @@ const MICROSOFT: [Case; 3] = [
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(&CLIENTS).chain(&MICROSOFT)
+    CASES.iter().chain(&CLIENTS).chain(&AUTHENTIK).chain(&MICROSOFT)
 }
 
 #[test]
