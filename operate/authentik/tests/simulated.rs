@@ -163,9 +163,8 @@ async fn a_refusal_says_what_was_attempted_and_no_secret() {
 
 #[test]
 fn what_the_platform_writes_is_understood() {
-    let rendered = include_str!(
-        "../../components/tests/rendered/authentik/identity_etc_bastide_authentik_wanted.json"
-    );
+    let rendered =
+        include_str!("../../components/tests/rendered/authentik/identity_etc_bastide_authentik_wanted.json");
     let wanted: Wanted = serde_json::from_str(rendered).unwrap();
     let kinds: Vec<Kind> = wanted.sources.iter().map(|source| source.kind).collect();
     assert_eq!(kinds, [Kind::Google, Kind::Microsoft, Kind::Apple]);

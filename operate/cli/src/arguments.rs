@@ -222,6 +222,12 @@ pub enum IdentityCommand {
         #[command(subcommand)]
         command: SessionsCommand,
     },
+    /// Replace the keys with which the issuer signs before their time.
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Write a client's secret into a file that nobody else can read; it is never shown.
     #[command(after_help = "Example:\n  bastide identity secret wiki --output wiki.secret")]
     Secret {
@@ -245,10 +251,29 @@ pub enum SessionsCommand {
         user: Option<String>,
     },
     /// End a session, everything that was handed out on it, and the sessions at clients that began with it.
-    #[command(after_help = "Example:\n  bastide identity sessions end 0198c2f4-7c1e-7d13-9a5f-2f1d6f2f6d10")]
+    #[command(
+        after_help = "Examples:\n  bastide identity sessions end 0198c2f4-7c1e-7d13-9a5f-2f1d6f2f6d10\n  bastide identity \
+        sessions end --all-of ada@shop.example"
+    )]
     End {
         /// The session, as `list` shows it.
-        session: String,
+        #[arg(required_unless_present = "all_of", conflicts_with = "all_of")]
+        session: Option<String>,
+        /// All sessions of this account.
+        #[arg(long, value_name = "USER")]
+        all_of: Option<String>,
+    },
+}
+
+/// What to do with signing keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make the next keys; they sign once everybody had a day to learn of them.
+    #[command(after_help = "Example:\n  bastide identity keys rotate")]
+    Rotate {
+        /// Let the new keys sign at once and forget all others: for keys that somebody else may have.
+        #[arg(long)]
+        now: bool,
     },
 }
 

@@ -200,7 +200,8 @@ fn answer(request: &Request, state: &mut State) -> (u16, Value) {
 fn is(object: &Value, key: &str, name: &str) -> bool {
     match &object[key] {
         Value::String(text) => text == name,
-        other => other.to_string() == name,
+        Value::Bool(truth) => name.parse() == Ok(*truth),
+        other => name.parse::<i64>().is_ok_and(|number| other.as_i64() == Some(number)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `bastide identity`: the issuer's own commands, run on its host, and its clients' secrets.
 
-use crate::arguments::{Arguments, Identity, IdentityCommand, SessionsCommand};
+use crate::arguments::{Arguments, Identity, IdentityCommand, KeysCommand, SessionsCommand};
 use crate::exit::Exit;
 use crate::operator::{self, Operator};
 use anyhow::{Context, Result, bail};
@@ -36,9 +36,18 @@ pub async fn run(arguments: &Arguments, options: &Identity) -> Result<Exit> {
             // The issuer prints the one document itself.
             Ok(answer.show(arguments, |document| serde_json::from_str(document).unwrap_or_default()))
         }
-        IdentityCommand::Sessions { command: SessionsCommand::End { session } } => {
-            let answer = ask(&operator, host, &["sessions", "end", "--", session]).await?;
-            Ok(answer.show(arguments, |_| json!({ "ended": session })))
+        IdentityCommand::Sessions { command: SessionsCommand::End { session, all_of } } => {
+            let mut words = vec!["sessions", "end"];
+            words.extend(all_of.iter().flat_map(|user| ["--all-of", user]));
+            words.extend(session.iter().flat_map(|session| ["--", session]));
+            let answer = ask(&operator, host, &words).await?;
+            Ok(answer.show(arguments, |_| json!({ "session": session, "all_of": all_of, "ended": true })))
+        }
+        IdentityCommand::Keys { command: KeysCommand::Rotate { now } } => {
+            let mut words = vec!["keys", "rotate"];
+            words.extend(now.then_some("--now"));
+            let answer = ask(&operator, host, &words).await?;
+            Ok(answer.show(arguments, |keys| json!({ "keys": keys.lines().collect::<Vec<_>>() })))
         }
         IdentityCommand::Secret { client, output } => write_secret(arguments, &operator, client, output),
     }

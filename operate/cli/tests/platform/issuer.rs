@@ -79,6 +79,8 @@ fn operated() {
     PLATFORM.run(&["identity", "recover", "nobody@example.test"]).expect(1);
     PLATFORM.run(&["identity", "sessions", "list"]).expect(0);
     PLATFORM.run(&["identity", "sessions", "list", "--json"]).expect(0).json();
+    PLATFORM.run(&["identity", "sessions", "end", "00000000-0000-4000-8000-000000000000"]).expect(1);
+    PLATFORM.run(&["identity", "keys", "rotate"]).expect(0).says("signs from");
 }
 
 /// The platform, with a client beside its own application.

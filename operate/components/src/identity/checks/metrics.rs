@@ -8,8 +8,8 @@ use std::sync::Arc;
 /// Days that every credential must last: time to ask a provider for another one.
 const LEAST_DAYS: f64 = 30.0;
 const DAYS_LEFT: &str = "identity_credential_days_left";
-/// Days after which a signing key should have had a successor, with a margin for an issuer that was down.
-const OLDEST_KEY: f64 = 100.0;
+/// Days after which a signing key should have had a successor: a month, and a margin for an issuer that was down.
+const OLDEST_KEY: f64 = 35.0;
 const KEY_AGE: &str = "identity_signing_key_age_seconds";
 const DAY: f64 = 86_400.0;
 
@@ -88,8 +88,8 @@ mod tests {
     #[test]
     fn a_key_that_was_not_rotated_is_noticed() {
         let of = |days: f64| judge_keys(&text(KEY_AGE, "{algorithm=\"ES256\"}", &(days * DAY).to_string()));
-        assert!(of(99.0).is_ok());
-        assert!(of(101.0).is_err());
+        assert!(of(30.9).is_ok());
+        assert!(of(35.1).is_err());
         assert!(matches!(judge_keys("# EOF\n"), Err(Failure::Impossible(_))));
     }
 }
