@@ -168,7 +168,9 @@ fn caddyfile(platform: &Platform) -> File {
 
 fn global(platform: &Platform) -> String {
     let acme = &platform.settings.acme;
-    let email = acme.email.as_ref().map(|email| format!("\temail {email}\n")).unwrap_or_default();
+    // Without an address, and with two names at once, Caddy registers the second time with an address that is none, and
+    // tries again a minute later.
+    let email = acme.email.clone().unwrap_or_else(|| format!("hostmaster@{}", platform.domain));
     let servers = if cloudflare::in_front(platform) {
         let ranges: Vec<String> = platform.sources(&Endpoint::Cdn).iter().map(ToString::to_string).collect();
         format!(
@@ -185,7 +187,8 @@ fn global(platform: &Platform) -> String {
         "\
 {{
 	admin unix/{ADMIN_SOCKET}
-{email}	auto_https disable_redirects
+	email {email}
+	auto_https disable_redirects
 	grace_period 20s
 	log {{
 		# The slot that rests is asked every two seconds, and never answers.

@@ -7,6 +7,11 @@ use bastide_verify::probe::{Http, HttpAnswer, HttpVersion};
 use bastide_verify::{Check, Evidence, Failure, Field, Vantage};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the certificate of a name may take that the edge has just been told of.
+const CERTIFIED_WITHIN: Duration = Duration::from_secs(8);
 
 /// Where a client without bad intentions would never send people.
 const ELSEWHERE: &str = "https://bastide-verify.example/callback";
@@ -89,10 +94,18 @@ fn json(url: &str, answer: &HttpAnswer) -> Result<Value, Failure> {
         .map_err(|error| Failure::Refuted(format!("GET {url} was answered with no JSON: {error}")))
 }
 
+/// What it says of itself; a name that is new may wait a moment for its certificate.
 async fn description(field: &Field, subject: &Subject) -> Result<Value, Failure> {
     let url = subject.description_url();
-    let answer = field.http(&Vantage::Internet, at_front(field, &url, HttpVersion::H2)).await??;
-    json(&url, &answer)
+    let deadline = Instant::now() + CERTIFIED_WITHIN;
+    loop {
+        let answer = field.http(&Vantage::Internet, at_front(field, &url, HttpVersion::H2)).await?;
+        let uncertified = answer.as_ref().map_or(true, |answer| answer.status >= 500);
+        if !uncertified || Instant::now() > deadline {
+            return json(&url, &answer?);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn names_itself(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evidence, Failure> {
@@ -188,6 +201,8 @@ async fn app_reaches_it(field: Arc<Field>, subject: Arc<Subject>) -> Result<Evid
         return Err(Failure::Impossible("no host runs the application".to_owned()));
     };
     let url = subject.description_url();
+    // Once people reach it.
+    description(&field, &subject).await?;
     // The host finds the address itself, as the application has to.
     let answer = field.http(app, Http::get(&url, field.front.trust.clone())).await??;
     let description = json(&url, &answer)?;
