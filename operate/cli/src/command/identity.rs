@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::operator::{self, Operator};
 use anyhow::{Context, Result, bail};
 use bastide_components::identity::{OPERATOR_PROGRAM, client_secret, host};
-use bastide_platform::{Client, Host};
+use bastide_platform::Host;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -92,13 +92,13 @@ fn remote(user: &str, words: &[&str]) -> Vec<String> {
 
 /// Writes a client's secret where its own configuration wants it.
 fn write_secret(arguments: &Arguments, operator: &Operator, client: &str, output: &Path) -> Result<Exit> {
-    let clients = &operator.platform.settings.identity.clients;
-    let has_secret = |known: &&Client| known.id == client && known.keys_file.is_none();
-    if !clients.iter().any(|known| has_secret(&known)) {
-        let names: Vec<&str> = clients.iter().filter(has_secret).map(|known| known.id.as_str()).collect();
+    let clients = operator.platform.settings.identity.clients.iter();
+    let with_secret: Vec<&str> =
+        clients.filter(|known| known.keys_file.is_none()).map(|known| known.id.as_str()).collect();
+    if !with_secret.contains(&client) {
         bail!(
             "no client of [identity.clients] is called `{client}` and has a secret; there are: {}",
-            names.join(", ")
+            with_secret.join(", ")
         );
     }
     let secret = operator.secrets.password(&client_secret(client));
