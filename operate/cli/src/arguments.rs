@@ -82,6 +82,18 @@ pub enum Command {
         after_help = "Examples:\n  bastide logs app app@blue --lines 50\n  bastide logs edge caddy --follow"
     )]
     Logs(Logs),
+    /// Work with the issuer: let somebody in, list and end sessions, hand out a client's secret.
+    #[command(
+        after_help = "Examples:\n  bastide identity recover ada@shop.example\n  bastide identity sessions list \
+        ada@shop.example\n  bastide identity secret wiki --output wiki.secret"
+    )]
+    Identity(Identity),
+    /// Work with the passwords and keys that `bastide` makes; none is ever shown.
+    #[command(
+        after_help = "A secret that was rotated is put everywhere it is used by the next `bastide apply`.\n\n\
+        Examples:\n  bastide secrets list\n  bastide secrets rotate identity/sealing-key && bastide apply"
+    )]
+    Secrets(SecretsArguments),
     /// Work with the five hosts on this machine.
     #[command(
         after_help = "Examples:\n  bastide lab status\n  bastide lab exec db -- ss -tln\n  bastide lab \
@@ -182,6 +194,107 @@ pub struct Logs {
     /// Go on as new lines come.
     #[arg(long, short)]
     pub follow: bool,
+}
+
+/// Arguments of `identity`.
+#[derive(Debug, Args)]
+pub struct Identity {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: IdentityCommand,
+}
+
+/// What to do with the issuer.
+#[derive(Debug, Subcommand)]
+pub enum IdentityCommand {
+    /// Print a link that lets somebody in once, for when no login provider can be reached.
+    #[command(
+        after_help = "The link is good for a quarter of an hour, its making is audited, and the person is told of its use.\n\n\
+        Example:\n  bastide identity recover ada@shop.example"
+    )]
+    Recover {
+        /// The account's identifier, or an address that exactly one account has.
+        user: String,
+    },
+    /// List and end the sessions of people at the issuer.
+    Sessions {
+        /// What to do.
+        #[command(subcommand)]
+        command: SessionsCommand,
+    },
+    /// Replace the keys with which the issuer signs before their time.
+    Keys {
+        /// What to do.
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Write a client's secret into a file that nobody else can read; it is never shown.
+    #[command(after_help = "Example:\n  bastide identity secret wiki --output wiki.secret")]
+    Secret {
+        /// A client of [identity.clients].
+        client: String,
+        /// Where to write; never over an existing file.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// List the sessions that have not ended.
+    #[command(
+        after_help = "Examples:\n  bastide identity sessions list\n  bastide identity sessions list ada@shop.example --json"
+    )]
+    List {
+        /// Those of one account only: its identifier, or an address that exactly one account has.
+        user: Option<String>,
+    },
+    /// End a session, everything that was handed out on it, and the sessions at clients that began with it.
+    #[command(
+        after_help = "Examples:\n  bastide identity sessions end 0198c2f4-7c1e-7d13-9a5f-2f1d6f2f6d10\n  bastide identity \
+        sessions end --all-of ada@shop.example"
+    )]
+    End {
+        /// The session, as `list` shows it.
+        #[arg(required_unless_present = "all_of", conflicts_with = "all_of")]
+        session: Option<String>,
+        /// All sessions of this account.
+        #[arg(long, value_name = "USER")]
+        all_of: Option<String>,
+    },
+}
+
+/// What to do with signing keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make the next keys; they sign once everybody had a day to learn of them.
+    #[command(after_help = "Example:\n  bastide identity keys rotate")]
+    Rotate {
+        /// Let the new keys sign at once and forget all others: for keys that somebody else may have.
+        #[arg(long)]
+        now: bool,
+    },
+}
+
+/// Arguments of `secrets`.
+#[derive(Debug, Args)]
+pub struct SecretsArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SecretsCommand,
+}
+
+/// What to do with secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretsCommand {
+    /// Print the names of all secrets that this platform uses.
+    List,
+    /// Give a secret a new value.
+    Rotate {
+        /// The secret, as `list` names it.
+        name: String,
+    },
 }
 
 /// Arguments of `lab`.

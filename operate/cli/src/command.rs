@@ -1,11 +1,13 @@
 //! The commands: one file each.
 
 mod apply;
+mod identity;
 mod init;
 mod lab;
 mod lint;
 mod plan;
 mod resources;
+mod secrets;
 mod shell;
 mod status;
 mod up;
@@ -28,6 +30,8 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
         Command::Status => status::run(arguments).await,
         Command::Ssh(options) => shell::ssh(arguments, options).await,
         Command::Logs(options) => shell::logs(arguments, options).await,
+        Command::Identity(options) => identity::run(arguments, options).await,
+        Command::Secrets(options) => secrets::run(arguments, options),
         Command::Lab(options) => lab::run(arguments, options),
         Command::Down => lab::down(arguments).await,
         Command::Agent(_) | Command::Probe => Ok(Exit::Usage),

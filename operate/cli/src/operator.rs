@@ -8,7 +8,7 @@ use crate::arguments::Arguments;
 use crate::exit::LintErrors;
 use crate::output::style;
 use anyhow::{Context as _, Result};
-use bastide_components::{AppImage, Authority, Context, Secrets, Step};
+use bastide_components::{AppImage, Authority, Context, Program, Secrets, Step};
 use bastide_converge::resource::Resource;
 use bastide_converge::run::{Blobs, Fleet};
 use bastide_converge::session::AgentBinary;
@@ -34,9 +34,11 @@ pub struct Operator {
     pub lab: Option<Lab>,
     /// The way to the hosts.
     pub ssh: SshConfig,
-    secrets: Secrets,
+    /// The operator's secrets.
+    pub secrets: Secrets,
     authority: Authority,
     image: AppImage,
+    issuer: Option<Program>,
     /// Bytes that hosts may ask for.
     pub blobs: Arc<Blobs>,
     names: BTreeMap<String, Ipv4Addr>,
@@ -73,7 +75,8 @@ impl Operator {
         let ssh = SshConfig::write(&platform, &access)
             .with_context(|| format!("write ssh's configuration in {}", access.directory.display()))?;
         let secrets = Secrets::open(&state.join("secrets"))?;
-        let (image, blobs) = artifact::app_image(&platform)?;
+        let (image, mut blobs) = artifact::app_image(&platform)?;
+        let issuer = artifact::issuer_program(&platform, &mut blobs)?;
         let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
         let authority = Authority::open(&secrets, now)?;
         Ok(Self {
@@ -83,6 +86,7 @@ impl Operator {
             secrets,
             authority,
             image,
+            issuer,
             blobs: Arc::new(blobs),
             names,
             now,
@@ -96,6 +100,7 @@ impl Operator {
             secrets: &self.secrets,
             authority: &self.authority,
             app_image: &self.image,
+            issuer: self.issuer.as_ref(),
             now: self.now,
             names: &self.names,
         }

@@ -4,7 +4,7 @@
 //! Caddy follows. The container that serves never sees the password that migrates.
 
 mod checks;
-mod environment;
+pub(crate) mod environment;
 
 use crate::authority::Wanted;
 use crate::{Component, ComponentError, Context, Step};

@@ -1,6 +1,7 @@
 //! Caddy: the one door. TLS for the public name, who the client is, who is banned, and the application behind it.
 
 pub(crate) mod checks;
+mod issuer;
 
 use crate::app::SLOTS;
 use crate::cloudflare::{self, CLIENT_HEADER, ORIGIN_PULL_AUTHORITY};
@@ -14,7 +15,8 @@ use bastide_verify::Check;
 use std::path::Path;
 
 /// What opens something, where it stands in a URL.
-const SECRETS: &str = "`(bstinv_|[?&](?:code|state|id_token_hint)=)[^&/?#]+`";
+const SECRETS: &str =
+    "`(bstinv_|/recover/|/attempts/|[?&](?:code|state|id_token_hint|login_hint|sealed)=)[^&/?#]+`";
 /// The access log: one JSON object a request.
 pub const ACCESS_LOG: &str = "/var/log/caddy/access.log";
 /// The administration socket.
@@ -142,10 +144,12 @@ fn caddyfile(platform: &Platform) -> File {
         SNIPPETS
             .replace("{{BANS}}", BANS)
             .replace("{{AUTHORITY}}", AUTHORITY)
-            .replace("{{JAILS}}", &JAILS.map(|jail| format!("/{jail}/{{client_ip}}")).join(" ")),
+            .replace("{{JAILS}}", &JAILS.map(|jail| format!("/{jail}/{{client_ip}}")).join(" "))
+            .replace("{{ACCESS_LOG}}", ACCESS_LOG)
+            .replace("{{SECRETS}}", SECRETS),
         site(platform),
-    ]
-    .join("\n");
+    ];
+    let content = content.into_iter().chain(issuer::site(platform)).collect::<Vec<_>>().join("\n");
     File::new("/etc/caddy/Caddyfile", content).validated_by(&[
         "runuser",
         "-u",
@@ -164,7 +168,9 @@ fn caddyfile(platform: &Platform) -> File {
 
 fn global(platform: &Platform) -> String {
     let acme = &platform.settings.acme;
-    let email = acme.email.as_ref().map(|email| format!("\temail {email}\n")).unwrap_or_default();
+    // Without an address, and with two names at once, Caddy registers the second time with an address that is none, and
+    // tries again a minute later.
+    let email = acme.email.clone().unwrap_or_else(|| format!("hostmaster@{}", platform.domain));
     let servers = if cloudflare::in_front(platform) {
         let ranges: Vec<String> = platform.sources(&Endpoint::Cdn).iter().map(ToString::to_string).collect();
         format!(
@@ -181,7 +187,8 @@ fn global(platform: &Platform) -> String {
         "\
 {{
 	admin unix/{ADMIN_SOCKET}
-{email}	auto_https disable_redirects
+	email {email}
+	auto_https disable_redirects
 	grace_period 20s
 	log {{
 		# The slot that rests is asked every two seconds, and never answers.
@@ -202,11 +209,13 @@ fn global(platform: &Platform) -> String {
     )
 }
 
-fn names(platform: &Platform, scheme: &str) -> String {
-    platform.public_names().iter().map(|name| format!("{scheme}{name}")).collect::<Vec<_>>().join(", ")
+fn names(names: &[String], scheme: &str) -> String {
+    names.iter().map(|name| format!("{scheme}{name}")).collect::<Vec<_>>().join(", ")
 }
 
 fn redirect(platform: &Platform) -> String {
+    let mut all = platform.public_names();
+    all.extend(platform.issuer_host().map(|_| platform.issuer_domain()));
     format!(
         "\
 {} {{
@@ -218,12 +227,34 @@ http:// {{
 	abort
 }}
 ",
-        names(platform, "http://")
+        names(&all, "http://")
     )
 }
 
-/// What holds for answers of the application and for errors alike.
+/// What holds for every site, for answers from behind it and for errors alike.
 const SNIPPETS: &str = "\
+(access) {
+	log access {
+		output file {{ACCESS_LOG}} {
+			mode 0640
+			roll_size 50MiB
+			roll_keep 5
+			roll_keep_for 720h
+		}
+		# What opens something does not stay in a log: invitations' links, codes of a sign-in.
+		format filter {
+			wrap json
+			fields {
+				request>uri regexp {{SECRETS}} $1***
+				request>headers>Referer regexp {{SECRETS}} $1***
+			}
+		}
+	}
+	# A client's own identifier stays where it is sane: what is behind takes over the same ones.
+	@unnamed `!({header.X-Request-Id}.matches('^[A-Za-z0-9._-]{1,128}$'))`
+	request_header @unnamed X-Request-Id {http.request.uuid}
+}
+
 (promises) {
 	header {
 		Strict-Transport-Security \"max-age=31536000; includeSubDomains\"
@@ -252,7 +283,6 @@ const SNIPPETS: &str = "\
 }
 
 (hop) {
-	fail_duration 2s
 	flush_interval -1
 	stream_close_delay 5m
 	transport http {
@@ -290,28 +320,10 @@ fn site(platform: &Platform) -> String {
         "\
 {names} {{
 {tls}
-	log access {{
-		output file {ACCESS_LOG} {{
-			mode 0640
-			roll_size 50MiB
-			roll_keep 5
-			roll_keep_for 720h
-		}}
-		# What opens something does not stay in a log: invitations' links, codes of a sign-in.
-		format filter {{
-			wrap json
-			fields {{
-				request>uri regexp {SECRETS} $1***
-				request>headers>Referer regexp {SECRETS} $1***
-			}}
-		}}
-	}}
+	import access
 	import promises
 	import bans
 
-	# A client's own identifier stays where it is sane: the application takes over the same ones.
-	@unnamed `!({{header.X-Request-Id}}.matches('^[A-Za-z0-9._-]{{1,128}}$'))`
-	request_header @unnamed X-Request-Id {{http.request.uuid}}
 	encode zstd gzip
 
 	handle {{
@@ -325,6 +337,7 @@ fn site(platform: &Platform) -> String {
 			health_uri /readyz
 			health_interval 2s
 			health_timeout 3s
+			fail_duration 2s
 			header_up X-Forwarded-For {{client_ip}}
 			import hop
 		}}
@@ -358,6 +371,7 @@ http://{UNREADY} {{
 		lb_policy {policy}
 		lb_try_duration 5s
 		lb_try_interval 100ms
+		fail_duration 2s
 		header_up Host {{header.Edge-Host}}
 		header_up X-Forwarded-For {{header.Edge-Client}}
 		header_up -Edge-*
@@ -368,7 +382,7 @@ http://{UNREADY} {{
 	}}
 }}
 ",
-        names = names(platform, "https://"),
+        names = names(&platform.public_names(), "https://"),
         tls = tls(platform),
     )
 }

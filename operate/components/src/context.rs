@@ -15,6 +15,8 @@ pub struct Context<'a> {
     pub authority: &'a Authority,
     /// The application's image.
     pub app_image: &'a AppImage,
+    /// The issuer's program, or the one that sets Authentik up; none where the platform has no issuer.
+    pub issuer: Option<&'a Program>,
     /// Now, in seconds since 1970; validity of certificates is reckoned from it.
     pub now: i64,
     /// Public names whose address DNS cannot tell the hosts (a lab's ACME authority); written to /etc/hosts.
@@ -36,5 +38,19 @@ impl AppImage {
     /// The name of what is deployed: the reference's tag.
     pub fn release(&self) -> &str {
         self.reference.rsplit_once(':').map_or(&*self.reference, |(_, tag)| tag)
+    }
+}
+
+/// A static binary that a host runs, as `bastide` has it at hand.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// SHA-256 of it, hexadecimal.
+    pub sha256: String,
+}
+
+impl Program {
+    /// The name of what is deployed.
+    pub fn release(&self) -> &str {
+        self.sha256.get(..12).unwrap_or(&self.sha256)
     }
 }

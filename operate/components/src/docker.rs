@@ -4,7 +4,7 @@
 //! for the container as for any process.
 
 use crate::source::{self, Software};
-use crate::{Component, ComponentError, Context, Step};
+use crate::{Component, ComponentError, Context, Step, authentik};
 use bastide_converge::resource::{Directory, File, Resource, Unit};
 use bastide_platform::{Host, Role};
 
@@ -23,10 +23,14 @@ impl Component for Docker {
     }
 
     fn placed_on(&self, host: &Host) -> bool {
-        host.has(Role::App)
+        host.has(Role::App) || host.has(Role::Identity)
     }
 
-    fn resources(&self, _context: &Context<'_>, host: &Host) -> Result<Vec<Resource>, ComponentError> {
+    fn resources(&self, context: &Context<'_>, host: &Host) -> Result<Vec<Resource>, ComponentError> {
+        let authentik = authentik::host(context.platform).is_some_and(|issuer| issuer.name == host.name);
+        if !host.has(Role::App) && !authentik {
+            return Ok(vec![]);
+        }
         let source = source::source(Software::Docker, host.os)
             .map_err(|error| ComponentError::new(NAME, host, &error))?;
         let directory = "/etc/docker".to_owned();

@@ -75,7 +75,7 @@ fn route(edge: Ipv4Addr) -> Vec<Resource> {
 }
 
 /// What may pass through `host`: on the edge, from the private network to [`PORTS`] anywhere, and from the application
-/// to its mail server.
+/// and the issuer to their mail server.
 pub fn forward(platform: &Platform, host: &Host) -> Vec<ForwardRule> {
     if !host.has(Role::Edge) {
         return Vec::new();
@@ -91,6 +91,8 @@ pub fn forward(platform: &Platform, host: &Host) -> Vec<ForwardRule> {
         let ports = [(port, "tcp")];
         let apps = platform.hosts_with(Role::App);
         rules.extend(apps.map(|app| rule(format!("{}/32", app.address), &ports, "mail of the application")));
+        let issuer = platform.issuer_host().filter(|issuer| !issuer.has(Role::App));
+        rules.extend(issuer.map(|host| rule(format!("{}/32", host.address), &ports, "mail of the issuer")));
     }
     rules
 }

@@ -1,6 +1,6 @@
 //! A platform to test components with: the lab's.
 
-use crate::{AppImage, Authority, Context, Secrets};
+use crate::{AppImage, Authority, Context, Program, Secrets};
 use bastide_platform::{Host, OperatingSystem, Platform};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -15,6 +15,7 @@ pub(crate) struct Fixture {
     pub(crate) authority: Authority,
     pub(crate) names: BTreeMap<String, Ipv4Addr>,
     app_image: AppImage,
+    issuer: Program,
     _directory: tempfile::TempDir,
 }
 
@@ -28,7 +29,9 @@ impl Fixture {
         let authority = Authority::open(&secrets, NOW).expect("an authority");
         let app_image =
             AppImage { reference: "bastide/app:test".into(), id: "sha256:0".into(), archive: "0".into() };
-        Self { platform, secrets, authority, names: BTreeMap::new(), app_image, _directory: directory }
+        let issuer = Program { sha256: "5".repeat(64) };
+        let names = BTreeMap::new();
+        Self { platform, secrets, authority, names, app_image, issuer, _directory: directory }
     }
 
     /// The same platform on another operating system.
@@ -50,6 +53,7 @@ impl Fixture {
             secrets: &self.secrets,
             authority: &self.authority,
             app_image: &self.app_image,
+            issuer: Some(&self.issuer),
             now: NOW,
             names: &self.names,
         }

@@ -4,6 +4,7 @@
 //! file and a line in [`all`].
 
 mod app;
+pub mod authentik;
 mod authority;
 mod base;
 mod bastion;
@@ -17,6 +18,7 @@ mod fail2ban;
 mod firewall;
 #[cfg(test)]
 mod fixture;
+pub mod identity;
 pub mod image;
 mod openpgp;
 mod paths;
@@ -32,7 +34,7 @@ mod upgrades;
 mod valkey;
 
 pub use authority::{Authority, LEAF_LIFETIME, Leaf, Wanted};
-pub use context::{AppImage, Context};
+pub use context::{AppImage, Context, Program};
 pub use openpgp::KeyError;
 pub use secrets::{Secret, Secrets, SecretsError};
 pub use source::{Floor, Software, Source, SourceError, floor, postgres_version, source};
@@ -52,7 +54,7 @@ pub enum Step {
     Database,
     /// Valkey, twice.
     Cache,
-    /// The application, and Caddy in front of it.
+    /// The application and the issuer, and Caddy in front of them.
     Application,
 }
 
@@ -67,7 +69,7 @@ impl Step {
             Step::Hosts => "hardened hosts in a private network",
             Step::Database => "PostgreSQL behind PgBouncer",
             Step::Cache => "Valkey, durable and cache",
-            Step::Application => "the application behind Caddy",
+            Step::Application => "the application and the issuer behind Caddy",
         }
     }
 }
@@ -135,6 +137,8 @@ pub fn all() -> Vec<&'static dyn Component> {
         &pgbouncer::PgBouncer,
         &valkey::Valkey,
         &docker::Docker,
+        &identity::Identity,
+        &authentik::Authentik,
         &app::App,
         &cloudflare::Cloudflare,
         &caddy::Caddy,
@@ -147,6 +151,17 @@ pub fn flows(platform: &Platform) -> Vec<Flow> {
     let mut flows: Vec<Flow> = all().iter().flat_map(|component| component.flows(platform)).collect();
     flows.extend(platform.extra_flows.iter().cloned());
     flows
+}
+
+/// Names of the passwords and keys that the operator's secrets hold for this platform, sorted.
+pub fn secret_names(platform: &Platform) -> Vec<String> {
+    let mut names = app::environment::secret_names();
+    names.extend(postgres::secret_names());
+    names.extend(valkey::secret_names());
+    names.extend(identity::secret_names(platform));
+    names.extend(authentik::secret_names(platform));
+    names.sort();
+    names
 }
 
 /// What a host gets, in order, up to and including `last`.

@@ -5,6 +5,8 @@
 //! makes new secrets and a new authority and puts them everywhere.
 
 use crate::scram;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ring::rand::SecureRandom;
 use ring::{hkdf, rand};
 use std::collections::BTreeMap;
@@ -104,10 +106,28 @@ impl Secrets {
 
     /// The password named `name`, the same for every run: 32 random characters of `[A-Za-z0-9]`.
     pub fn password(&self, name: &str) -> Secret {
+        self.password_of(name, self.epoch(name))
+    }
+
+    /// Keys that seal what is kept in a database, for a file that a program reads: `id:base64 of 32 bytes` a line, the one
+    /// that seals first, and below it every one before, so that what they sealed can be opened.
+    pub fn sealing_keys(&self, name: &str) -> Secret {
+        let line = |epoch: u32| {
+            format!("{}:{}\n", epoch + 1, STANDARD.encode(self.password_of(name, epoch).reveal()))
+        };
+        Secret((0..=self.epoch(name)).rev().map(line).collect())
+    }
+
+    /// How often the password named `name` was rotated.
+    fn epoch(&self, name: &str) -> u32 {
+        self.epochs.get(name).copied().unwrap_or_default()
+    }
+
+    fn password_of(&self, name: &str, epoch: u32) -> Secret {
         let mut password = String::with_capacity(PASSWORD_LENGTH);
         let mut block = 0u32;
         while password.len() < PASSWORD_LENGTH {
-            let bytes: [u8; 64] = self.derive("password", name, block);
+            let bytes: [u8; 64] = self.derive("password", name, epoch, block);
             // Bytes beyond the last whole multiple of 62 are dropped, so that every character is equally likely.
             let even = bytes.iter().filter(|byte| usize::from(**byte) < ALPHABET.len() * 4);
             let characters = even.map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
@@ -121,7 +141,7 @@ impl Secrets {
     ///
     /// It lets a server check the password without holding it.
     pub fn verifier(&self, name: &str) -> String {
-        let salt: [u8; 16] = self.derive("salt", name, 0);
+        let salt: [u8; 16] = self.derive("salt", name, self.epoch(name), 0);
         scram::verifier(self.password(name).reveal(), &salt)
     }
 
@@ -138,14 +158,13 @@ impl Secrets {
     }
 
     /// Bytes that only the holder of the seed can compute, different for every purpose, name and epoch.
-    fn derive<const N: usize>(&self, purpose: &str, name: &str, block: u32) -> [u8; N] {
+    fn derive<const N: usize>(&self, purpose: &str, name: &str, epoch: u32, block: u32) -> [u8; N] {
         struct Length(usize);
         impl hkdf::KeyType for Length {
             fn len(&self) -> usize {
                 self.0
             }
         }
-        let epoch = self.epochs.get(name).copied().unwrap_or_default();
         let numbers = [epoch.to_be_bytes(), block.to_be_bytes()].concat();
         let info = [b"bastide", purpose.as_bytes(), &numbers, name.as_bytes()];
         let key = hkdf::Salt::new(hkdf::HKDF_SHA256, b"bastide secrets 1").extract(&self.seed.0);
@@ -197,6 +216,18 @@ pub(crate) fn written_by_operator(path: &Path) -> Result<Secret, SecretsError> {
         }
         secret => Ok(Secret::new(secret)),
     }
+}
+
+/// The text of a file of several lines that the operator wrote, such as a key in PEM, and that nobody else can read.
+///
+/// # Errors
+/// When there is no such file, others can read it, or it holds something else than text.
+pub(crate) fn document_of_operator(path: &Path) -> Result<Secret, SecretsError> {
+    let failed = |reason: &str| SecretsError::new("read a secret", path, reason);
+    let bytes = read_private(path)?
+        .ok_or_else(|| failed("there is no such file; put it there, and run `chmod 0600` on it"))?;
+    let text = String::from_utf8(bytes).map_err(|_| failed("it holds something else than text"))?;
+    if text.trim().is_empty() { Err(failed("it is empty")) } else { Ok(Secret::new(text)) }
 }
 
 /// Writes a file that only its owner can read: whole or not at all.
@@ -316,6 +347,19 @@ mod tests {
         assert_ne!(secrets.password("app"), before);
         assert_eq!(secrets.password("other"), other);
         assert_eq!(Secrets::open(&directory).unwrap().password("app"), secrets.password("app"));
+    }
+
+    #[test]
+    fn what_a_key_sealed_can_be_opened_after_its_rotation() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut secrets = Secrets::open(&parent.path().join("secrets")).unwrap();
+        let before = secrets.sealing_keys("app/sealing-key");
+        assert!(before.reveal().starts_with("1:") && before.reveal().lines().count() == 1);
+        secrets.rotate("app/sealing-key").unwrap();
+        let after = secrets.sealing_keys("app/sealing-key");
+        let lines: Vec<&str> = after.reveal().lines().collect();
+        assert!(lines[0].starts_with("2:") && lines[1] == before.reveal().trim_end(), "the new one seals");
+        assert_ne!(lines[0][2..], lines[1][2..]);
     }
 
     #[test]

@@ -75,6 +75,12 @@ impl Instance {
     }
 }
 
+/// Names of the passwords of its users.
+pub(crate) fn secret_names() -> Vec<String> {
+    let of = |instance: Instance| [APP_USER, MONITOR_USER].map(|user| instance.password_of(user));
+    Instance::BOTH.into_iter().flat_map(of).collect()
+}
+
 /// The component.
 pub struct Valkey;
 

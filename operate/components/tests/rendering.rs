@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics fails, which is what it is for")]
 
-use bastide_components::{AppImage, Authority, Context, Secrets, Step, resources};
+use bastide_components::{AppImage, Authority, Context, Program, Secrets, Step, resources};
 use bastide_converge::resource::{Content, File, Resource, ResourceId, Spec};
 use bastide_platform::{CdnProvider, Host, Platform};
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ fn platform(directory: &Path, replace: &[(&str, &str)]) -> Platform {
     }
     let path = directory.join("platform.toml");
     std::fs::write(directory.join("authority.pem"), PEM).unwrap();
-    for name in ["token", "sign-in", "mail"] {
+    std::fs::write(directory.join("wiki.json"), "{\"keys\":[]}").unwrap();
+    for name in ["token", "sign-in", "mail", "google", "github", "work", "microsoft.key", "apple.p8"] {
         let path = directory.join(name);
         std::fs::write(&path, format!("the-operators-{name}\n")).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
@@ -49,12 +50,14 @@ fn render(directory: &Path, platform: &Platform) -> Rendered {
         id: "sha256:3f1c".to_owned(),
         archive: "3f1c".to_owned(),
     };
+    let issuer = Program { sha256: "5".repeat(64) };
     let names = BTreeMap::new();
     let context = Context {
         platform,
         secrets: &secrets,
         authority: &authority,
         app_image: &app_image,
+        issuer: Some(&issuer),
         now: NOW,
         names: &names,
     };
@@ -79,6 +82,41 @@ impl Rendered {
         }
     }
 }
+
+/// Everything that a platform file can say of the issuer.
+const ISSUER: &str = r#"[identity.providers.google]
+client_id = "g.apps.example"
+client_secret_file = "google"
+hosted_domain = "shop.example"
+[identity.providers.github]
+client_id = "Iv1.example"
+client_secret_file = "github"
+[identity.providers.microsoft]
+client_id = "00000000-example"
+certificate_file = "authority.pem"
+key_file = "microsoft.key"
+tenant = "organizations"
+[identity.providers.apple]
+client_id = "example.shop"
+key_file = "apple.p8"
+key_id = "ABC123DEFG"
+team_id = "DEF123GHIJ"
+[identity.oidc.work]
+issuer = "https://login.work.example"
+label = "Work"
+client_id = "w"
+client_secret_file = "work"
+vouches = true
+[identity.clients.wiki]
+name = "The wiki"
+redirect_uris = ["https://wiki.example/callback"]
+keys_file = "wiki.json"
+algorithm = "RS256"
+[identity.clients.forum]
+redirect_uris = ["https://forum.example/callback"]
+pkce = "optional"
+[lab]
+"#;
 
 /// The files that a person has read, without those which hold secrets or the platform's authority.
 const READ: [(&str, &[&str]); 4] = [
@@ -128,6 +166,193 @@ fn files_are_as_they_were_read() {
             assert_eq!(text, expected, "{path} is not as in {}", file.display());
         }
     }
+}
+
+/// What an issuer adds, in files of their own names.
+const READ_OF_ISSUER: [(&str, &[&str]); 3] = [
+    (
+        "identity",
+        &[
+            "/etc/bastide/identity.env",
+            "/etc/bastide/identity-migrate.env",
+            "/etc/bastide/identity.toml",
+            "/etc/postgresql/18/main/pg_hba.conf",
+            "/etc/systemd/system/identity.service",
+            "/etc/systemd/system/identity-migrate.service",
+            "/usr/local/sbin/bastide-identity",
+        ],
+    ),
+    ("app", &["/etc/bastide/app.env"]),
+    ("edge", &["/etc/caddy/Caddyfile"]),
+];
+
+#[test]
+fn files_with_an_issuer_are_as_they_were_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[("[lab]\n", ISSUER)]));
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendered/issuer");
+    for (host, paths) in READ_OF_ISSUER {
+        for path in paths {
+            let text = rendered.text(host, path);
+            let file = golden.join(format!("{host}{}", path.replace('/', "_")));
+            if std::env::var_os("RENDER").is_some() {
+                std::fs::write(&file, text).unwrap();
+            }
+            let expected = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(text, expected, "{path} is not as in {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_issuer_and_the_application_share_a_secret_that_nobody_typed() {
+    let directory = tempfile::tempdir().unwrap();
+    let rendered = render(directory.path(), &platform(directory.path(), &[("[lab]\n", ISSUER)]));
+    let own = rendered.text("identity", "/etc/bastide/identity/client-app.secret");
+    assert_eq!(own, rendered.text("app", "/etc/bastide/app/sign-in.password"));
+    assert!(own.trim_end().len() >= 32, "long enough for the issuer");
+    let handed: Vec<&File> =
+        rendered.files("identity").filter(|file| file.path.starts_with("/etc/bastide/identity/")).collect();
+    for name in [
+        "provider-microsoft.key",
+        "provider-apple.key",
+        "provider-work.secret",
+        "sealing-keys",
+        "owner.password",
+    ] {
+        assert!(handed.iter().any(|file| file.path.ends_with(name)), "{name}");
+    }
+    for file in handed {
+        assert!(file.sensitive && file.mode == 0o400 && file.owner == "root", "{}", file.path);
+    }
+    let restarted = rendered.by_host["identity"].iter().find_map(|resource| match &resource.spec {
+        Spec::Unit(unit) if unit.name == "identity.service" => Some(unit.restart_on.clone()),
+        _ => None,
+    });
+    let restarted: Vec<String> = restarted.unwrap().iter().map(ToString::to_string).collect();
+    for path in [
+        "/usr/local/lib/bastide/identity",
+        "/etc/bastide/identity/provider-google.secret",
+        "/etc/bastide/identity.toml",
+    ] {
+        assert!(restarted.contains(&format!("file {path}")), "a change of {path} starts nothing anew");
+    }
+}
+
+#[test]
+fn another_issuer_that_the_platform_file_names_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let both = ISSUER.replace("[lab]\n", "") + &SERVICES.replace("url = \"smtp:", "url = \"smtps:");
+    let rendered = render(directory.path(), &platform(directory.path(), &[("[lab]\n", &both)]));
+    let environment = rendered.text("app", "/etc/bastide/app.env");
+    assert!(environment.contains("OIDC_ISSUER=https://login.example\n"), "{environment}");
+    assert!(!rendered.text("identity", "/etc/bastide/identity.toml").contains("id = \"app\""));
+    let environment = rendered.text("identity", "/etc/bastide/identity.env");
+    for line in [
+        "SMTP_URL=smtps://shop@mail.example:2525",
+        "SMTP_PASSWORD_FILE=/run/credentials/identity.service/mail.password",
+        "SENTRY_DSN=https://0123456789abcdef@errors.example/1",
+        "EXTRA_CA_FILE=/run/credentials/identity.service/extra-authority.pem",
+    ] {
+        assert!(environment.lines().any(|found| found == line), "no {line} in {environment}");
+    }
+    let forwarded = rendered.by_host["edge"].iter().find_map(|resource| match &resource.spec {
+        Spec::Firewall(firewall) => Some(&firewall.forward),
+        _ => None,
+    });
+    let mail = forwarded.unwrap().iter().map(|rule| rule.from.as_str()).collect::<Vec<_>>();
+    assert_eq!(mail, ["10.0.0.0/24", "10.0.0.20/32", "10.0.0.50/32"]);
+}
+
+/// Authentik for the issuer, with as much as it can do.
+const AUTHENTIK: &str = r#"[identity]
+broker = "authentik"
+linking = "ask"
+authentik.image = "ghcr.io/goauthentik/server@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+[identity.providers.google]
+client_id = "g.apps.example"
+client_secret_file = "google"
+[identity.providers.microsoft]
+client_id = "00000000-example"
+client_secret_file = "work"
+client_secret_expires = 2027-05-01
+tenant = "organizations"
+[identity.providers.apple]
+client_id = "example.shop"
+key_file = "apple.p8"
+key_id = "ABC123DEFG"
+team_id = "DEF123GHIJ"
+[identity.clients.forum]
+redirect_uris = ["https://forum.example/callback"]
+pkce = "optional"
+[lab]
+"#;
+
+#[test]
+fn files_with_authentik_are_as_they_were_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = platform(directory.path(), &[("[lab]\n", AUTHENTIK)]);
+    let findings = bastide_platform::lint(&platform);
+    assert!(
+        findings.iter().all(|finding| finding.severity < bastide_platform::Severity::Error),
+        "{findings:?}"
+    );
+    let rendered = render(directory.path(), &platform);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendered/authentik");
+    for (host, paths) in [
+        (
+            "identity",
+            &[
+                "/etc/bastide/authentik/wanted.json",
+                "/etc/bastide/authentik-server.env",
+                "/etc/systemd/system/authentik@.service",
+                "/etc/postgresql/18/main/pg_hba.conf",
+            ][..],
+        ),
+        ("edge", &["/etc/caddy/Caddyfile"]),
+    ] {
+        for path in paths {
+            let text = rendered.text(host, path);
+            let file = golden.join(format!("{host}{}", path.replace('/', "_")));
+            if std::env::var_os("RENDER").is_some() {
+                std::fs::write(&file, text).unwrap();
+            }
+            let expected = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(text, expected, "{path} is not as in {}", file.display());
+        }
+    }
+    let environment = rendered.text("app", "/etc/bastide/app.env");
+    assert!(
+        environment.contains("OIDC_ISSUER=https://id.bastide.test/application/o/app/\n"),
+        "{environment}"
+    );
+    let units = rendered.by_host["identity"].iter().filter_map(|resource| match &resource.spec {
+        Spec::Unit(unit) if unit.name.starts_with("identity") || unit.name.starts_with("authentik") => {
+            Some((unit.name.as_str(), unit.running))
+        }
+        _ => None,
+    });
+    let expected =
+        [("identity.service", false), ("authentik@server.service", true), ("authentik@worker.service", true)];
+    assert_eq!(units.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn without_a_login_provider_no_issuer_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let platform = platform(directory.path(), &[]);
+    let rendered = render(directory.path(), &platform);
+    let units: Vec<(&str, bool)> = rendered.by_host["identity"]
+        .iter()
+        .filter(|resource| resource.component == "identity")
+        .map(|resource| match &resource.spec {
+            Spec::Unit(unit) => (unit.name.as_str(), unit.running),
+            _ => ("something else", true),
+        })
+        .collect();
+    assert_eq!(units, [("identity.service", false)], "Authentik is a component of its own");
+    let flows = bastide_components::flows(&platform);
+    assert!(flows.iter().all(|flow| flow.port.number != 9000));
 }
 
 /// Every service outside that a platform file can name.
@@ -214,7 +439,8 @@ fn no_variable_of_the_contract_can_be_set_beside_it() {
 #[test]
 fn secrets_stand_in_sensitive_files_and_nowhere_else() {
     let directory = tempfile::tempdir().unwrap();
-    let platform = platform(directory.path(), &[("[lab]\n", SERVICES)]);
+    let issuer = ISSUER.replace("[lab]\n", SERVICES);
+    let platform = platform(directory.path(), &[("[lab]\n", &issuer)]);
     let rendered = render(directory.path(), &platform);
     let secrets = Secrets::open(&directory.path().join("secrets")).unwrap();
     let names = [
@@ -225,6 +451,10 @@ fn secrets_stand_in_sensitive_files_and_nowhere_else() {
         "valkey/cache/app",
         "valkey/durable/monitor",
         "valkey/durable/fill",
+        "postgres/identity",
+        "postgres/identity_owner",
+        "identity/secret-key",
+        "identity/client/forum",
     ];
     for (host, resources) in &rendered.by_host {
         for resource in resources {
@@ -244,7 +474,7 @@ fn secrets_stand_in_sensitive_files_and_nowhere_else() {
 #[test]
 fn a_host_has_every_resource_once() {
     let directory = tempfile::tempdir().unwrap();
-    let rendered = render(directory.path(), &platform(directory.path(), &[]));
+    let rendered = render(directory.path(), &platform(directory.path(), &[("[lab]\n", ISSUER)]));
     for (host, resources) in &rendered.by_host {
         let mut ids: Vec<String> = resources.iter().map(|resource| resource.id().to_string()).collect();
         ids.sort();
@@ -256,7 +486,7 @@ fn a_host_has_every_resource_once() {
 #[test]
 fn units_depend_on_what_comes_before_them() {
     let directory = tempfile::tempdir().unwrap();
-    let rendered = render(directory.path(), &platform(directory.path(), &[]));
+    let rendered = render(directory.path(), &platform(directory.path(), &[("[lab]\n", ISSUER)]));
     for (host, resources) in &rendered.by_host {
         let mut before: Vec<ResourceId> = Vec::new();
         for resource in resources {
@@ -332,12 +562,14 @@ fn a_cdn_without_its_authority_is_refused() {
     let secrets = Secrets::open(&directory.path().join("secrets")).unwrap();
     let authority = Authority::open(&secrets, NOW).unwrap();
     let app_image = AppImage { reference: String::new(), id: String::new(), archive: String::new() };
+    let issuer = Program { sha256: "5".repeat(64) };
     let names = BTreeMap::new();
     let context = Context {
         platform: &platform,
         secrets: &secrets,
         authority: &authority,
         app_image: &app_image,
+        issuer: Some(&issuer),
         now: NOW,
         names: &names,
     };

@@ -165,17 +165,15 @@ fn acme_configuration() -> Value {
 fn cdn_configuration(spec: &LabSpec) -> Value {
     let address = Addresses::of(spec.public_network).cdn;
     let server = |port: u16, scheme: &str| {
+        // A route a name, so that each has connections to the origin of its own, as at Cloudflare: one that was opened for
+        // a name is refused another one.
+        let mut routes: Vec<Value> = spec.names.iter().map(|name| route(spec, name, port, scheme)).collect();
+        let nobody = "error 1001: no such site\n";
+        routes.push(json!({"handle": [{"handler": "static_response", "status_code": 409, "body": nobody}]}));
         json!({
             "listen": [format!("{address}:{port}")],
             "automatic_https": {"disable": true},
-            "routes": [
-                {"match": [{"host": spec.names}], "terminal": true, "handle": [
-                    // What a client says of itself in these headers, a CDN throws away.
-                    {"handler": "headers", "request": {"delete": ["Cf-*"]}},
-                    proxy(spec, port, scheme),
-                ]},
-                {"handle": [{"handler": "static_response", "status_code": 409, "body": "error 1001: no such site\n"}]},
-            ],
+            "routes": routes,
             "errors": {"routes": error_routes()},
         })
     };
@@ -188,6 +186,19 @@ fn cdn_configuration(spec: &LabSpec) -> Value {
             "http": {"servers": {"http": server(80, "http"), "https": secure}},
             "tls": {"certificates": {"load_files": [{"certificate": CDN_CERTIFICATE, "key": CDN_KEY}]}},
         },
+    })
+}
+
+/// What is done with requests for a name.
+fn route(spec: &LabSpec, name: &str, port: u16, scheme: &str) -> Value {
+    json!({
+        "match": [{"host": [name]}],
+        "terminal": true,
+        "handle": [
+            // What a client says of itself in these headers, a CDN throws away.
+            {"handler": "headers", "request": {"delete": ["Cf-*"]}},
+            proxy(spec, port, scheme),
+        ],
     })
 }
 

@@ -1,19 +1,75 @@
 //! Settings of the issuer: who stands behind it, and which login providers it brokers.
 
+use crate::Platform;
+use crate::app::ServiceUrl;
+use crate::host::{Host, Role};
 use std::path::PathBuf;
 use toml::value::Date;
+
+/// The client that the application is at the platform's own issuer.
+pub const APP_CLIENT: &str = "app";
 
 /// The issuer's settings.
 #[derive(Debug, Clone)]
 pub struct IdentitySettings {
     /// Which broker is the issuer.
     pub broker: Broker,
+    /// Static binary of Bastide's own broker; none means the one beside `bastide`.
+    pub binary: Option<PathBuf>,
+    /// Where people reach the issuer, and what it calls itself; none means `id.` before the platform's domain.
+    pub domain: Option<String>,
     /// When a new identity joins an existing account.
     pub linking: Linking,
     /// Who keeps the login providers' access tokens.
     pub upstream_tokens: TokenKeeper,
     /// Login providers that the file names, in the file's order.
     pub providers: Vec<LoginProvider>,
+    /// Further login providers, which speak OpenID Connect as its text says.
+    pub oidc: Vec<OidcProvider>,
+    /// Applications beside the platform's own that let their people sign in here.
+    pub clients: Vec<Client>,
+    /// Authentik, where it is the broker.
+    pub authentik: AuthentikSettings,
+}
+
+impl IdentitySettings {
+    /// Whether anybody stands behind the issuer, so that somebody could sign in.
+    pub fn has_provider(&self) -> bool {
+        !self.providers.is_empty() || !self.oidc.is_empty()
+    }
+}
+
+impl Platform {
+    /// The host on which the issuer runs; none where the platform has no issuer of its own, because no host is for it or
+    /// no login provider stands behind it.
+    pub fn issuer_host(&self) -> Option<&Host> {
+        self.hosts_with(Role::Identity).next().filter(|_| self.settings.identity.has_provider())
+    }
+
+    /// The issuer's name in DNS.
+    pub fn issuer_domain(&self) -> String {
+        self.settings.identity.domain.clone().unwrap_or_else(|| format!("id.{}", self.domain))
+    }
+
+    /// Where people reach the issuer.
+    pub fn issuer_url(&self) -> String {
+        format!("https://{}", self.issuer_domain())
+    }
+
+    /// What the issuer calls itself towards the platform's own application.
+    ///
+    /// Authentik has a name for each client, with a slash at its end.
+    pub fn app_issuer(&self) -> String {
+        match self.settings.identity.broker {
+            Broker::Bastide => self.issuer_url(),
+            Broker::Authentik => format!("{}/application/o/{APP_CLIENT}/", self.issuer_url()),
+        }
+    }
+
+    /// Whether people sign in to the application at the platform's own issuer: where the file names no other.
+    pub fn signs_in_at_own_issuer(&self) -> bool {
+        self.settings.app.sign_in.is_none() && self.issuer_host().is_some()
+    }
 }
 
 /// Which broker is the issuer.
@@ -94,6 +150,101 @@ pub struct LoginProvider {
     pub credential: Credential,
     /// Scopes asked for.
     pub scopes: Vec<String>,
+    /// The Workspace domain whose people alone may sign in (Google).
+    pub hosted_domain: Option<String>,
+    /// `common`, `organizations`, `consumers` or a tenant's id (Microsoft); none means `common`.
+    pub tenant: Option<String>,
+    /// Where it is, if not where everybody's is.
+    pub at: Option<ServiceUrl>,
+}
+
+/// A login provider that speaks OpenID Connect as its text says.
+#[derive(Debug, Clone)]
+pub struct OidcProvider {
+    /// By which paths and identities name it.
+    pub name: String,
+    /// What people call it.
+    pub label: String,
+    /// The issuer, as it names itself in its tokens.
+    pub issuer: ServiceUrl,
+    /// Identifier that it gave the issuer.
+    pub client_id: String,
+    /// File that holds the secret that it gave the issuer.
+    pub client_secret_file: PathBuf,
+    /// Scopes asked for.
+    pub scopes: Vec<String>,
+    /// Whether its word for an address counts.
+    pub vouches: bool,
+}
+
+/// An application that lets its people sign in at the issuer.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// What it calls itself.
+    pub id: String,
+    /// What people call it.
+    pub name: String,
+    /// Where people may be sent back to, letter for letter.
+    pub redirect_uris: Vec<String>,
+    /// Where people may be sent after signing out, letter for letter.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it is told that a session has ended.
+    pub back_channel_logout_uri: Option<String>,
+    /// Public keys (JWK set) with which it proves who it is; none means a secret that `bastide` makes.
+    pub keys_file: Option<PathBuf>,
+    /// Whether its requests must have a code challenge.
+    pub pkce: Pkce,
+    /// With which algorithm its ID tokens are signed.
+    pub algorithm: Algorithm,
+    /// Scopes that it may ask for.
+    pub scopes: Vec<String>,
+    /// Whether it may have login providers' access tokens by exchange.
+    pub upstream_tokens: bool,
+}
+
+/// Whether a client's requests must have a code challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pkce {
+    /// They must.
+    Required,
+    /// They may.
+    Optional,
+}
+
+impl Pkce {
+    /// The policy as the issuer's file has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Pkce::Required => "required",
+            Pkce::Optional => "optional",
+        }
+    }
+}
+
+/// With which algorithm ID tokens are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// RSA with PKCS #1 v1.5 and SHA-256.
+    Rs256,
+}
+
+impl Algorithm {
+    /// The algorithm as tokens name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Algorithm::Es256 => "ES256",
+            Algorithm::Rs256 => "RS256",
+        }
+    }
+}
+
+/// Authentik, where it is the broker.
+#[derive(Debug, Clone)]
+pub struct AuthentikSettings {
+    /// Its image, by digest.
+    pub image: Option<String>,
 }
 
 /// How the issuer proves to a login provider who asks. Files, never values: no secret stands in a platform file.

@@ -20,7 +20,10 @@ pub use allowed::Allowed;
 pub use app::{AppSettings, ContainerNetwork, Mail, ServiceUrl, SignIn};
 pub use flow::{Endpoint, Flow, Port, Transport};
 pub use host::{Host, HostName, OperatingSystem, Role, Ssh, Zone};
-pub use identity::{Broker, Credential, IdentitySettings, Linking, LoginProvider, Provider, TokenKeeper};
+pub use identity::{
+    APP_CLIENT, Algorithm, AuthentikSettings, Broker, Client, Credential, IdentitySettings, Linking,
+    LoginProvider, OidcProvider, Pkce, Provider, TokenKeeper,
+};
 pub use lint::{Finding, Origin, ROWS, Row, Rule, Severity, compatibility_page, lint, rules};
 pub use parse::{CLOUDFLARE_RANGES, LETS_ENCRYPT, PGBOUNCER_FLOOR};
 pub use problem::{Excerpt, Location, PlatformErrors, Problem};
@@ -79,9 +82,12 @@ impl Platform {
         format!("https://{}", self.domain)
     }
 
-    /// Names that resolve publicly and need a certificate: the domain, then what `acme.names` adds.
+    /// Names at which the application answers: the domain, then what `acme.names` adds. They resolve publicly and need a
+    /// certificate, as the issuer's name does, which is not among them.
     pub fn public_names(&self) -> Vec<String> {
-        let further = self.settings.acme.names.iter().filter(|name| **name != self.domain);
+        let issuer = self.issuer_domain();
+        let further =
+            self.settings.acme.names.iter().filter(|name| **name != self.domain && **name != issuer);
         std::iter::once(&self.domain).chain(further).cloned().collect()
     }
 

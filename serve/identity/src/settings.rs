@@ -114,4 +114,6 @@ impl Settings {
 }
 
 #[cfg(test)]
+mod platform_tests;
+#[cfg(test)]
 mod tests;

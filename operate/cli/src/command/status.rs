@@ -7,7 +7,7 @@ use crate::output::style;
 use anyhow::Result;
 use bastide_components::Step;
 use bastide_converge::resource::{Resource, Spec};
-use bastide_platform::Role;
+use bastide_platform::{Platform, Role};
 use bastide_verify::Field;
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
     }
     let reachable = hosts.iter().all(|host| host["reachable"] == json!(true));
     let document = json!({
-        "url": platform.url(), "issuer": format!("https://id.{}", platform.domain),
+        "url": platform.url(), "issuer": issuer(platform),
         "hosts": hosts, "components": components, "release": release,
     });
     if arguments.json {
@@ -43,6 +43,12 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
         print(&document);
     }
     Ok(if reachable { Exit::Done } else { Exit::Failed })
+}
+
+/// Where people sign in to the application; null where they do not.
+fn issuer(platform: &Platform) -> Option<String> {
+    let elsewhere = platform.settings.app.sign_in.as_ref().map(|sign_in| sign_in.issuer.to_string());
+    elsewhere.or_else(|| platform.issuer_host().map(|_| platform.app_issuer()))
 }
 
 /// The version of every component on a host that is a server with a package of its name.

@@ -34,8 +34,13 @@ pub fn spec(platform: &Platform) -> Result<LabSpec> {
         private_network: platform.private_network,
         hosts: hosts.collect::<Result<_>>()?,
         cdn: platform.settings.cdn.provider != CdnProvider::None,
-        names: platform.public_names(),
+        names: names_of(platform),
     })
+}
+
+/// The platform's names. The issuer's is one also before a provider is named, which needs no other lab.
+fn names_of(platform: &Platform) -> Vec<String> {
+    platform.public_names().into_iter().chain([platform.issuer_domain()]).collect()
 }
 
 /// Boots the lab of `platform`, or leaves it as it is when it is up.

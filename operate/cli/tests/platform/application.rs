@@ -1,6 +1,6 @@
 //! The application at the platform's URL, behind CDN and Caddy, as an agent on the internet meets it.
 
-mod caller;
+pub mod caller;
 mod issuer;
 mod mail;
 pub mod outside;

@@ -24,6 +24,12 @@ pub const JUDGED_BY_UNIT_TESTS: &[(&str, &str)] = &[
     ("docker/version", A_RELEASE),
     ("caddy/version", A_RELEASE),
     ("fail2ban/version", A_RELEASE),
+    ("identity/database-version", A_RELEASE),
+    // No key of a lab is that old.
+    (
+        "identity/signing-keys-rotate",
+        "bastide_components::identity::checks::metrics::tests::a_key_that_was_not_rotated_is_noticed",
+    ),
     // Caddy cannot be talked into it.
     (
         "caddy/no-old-tls",
@@ -217,6 +223,7 @@ pub const SERVICES_AGAIN: &[Breakage] = &[
     ),
     generous_durable(),
     in_the_clear_cache(),
+    issuer_in_the_clear(),
     broken(
         "app",
         "cp -p /etc/systemd/system/app@.service /root/kept.app && sed -i -e 's/--read-only //' \
@@ -233,6 +240,63 @@ pub const SERVICES_AGAIN: &[Breakage] = &[
         &[("caddy/certificate", "edge")],
     ),
 ];
+
+/// An issuer that may do too much, is open to others, sends people anywhere, or whose credential ends soon.
+pub const ISSUER: &[Breakage] = &[
+    broken(
+        "identity",
+        "mkdir -p /run/systemd/system/identity.service.d && printf \
+         '[Service]\\nProtectSystem=no\\nMemoryMax=infinity\\nSystemCallFilter=\\n' > \
+         /run/systemd/system/identity.service.d/by-hand.conf && systemctl daemon-reload && systemctl restart identity",
+        "rm -r /run/systemd/system/identity.service.d && systemctl daemon-reload && systemctl restart identity",
+        &[("identity/confined", "identity")],
+    ),
+    broken(
+        "identity",
+        "cp -p /etc/bastide/identity.toml /root/kept.toml && sed -i -e \"0,/^redirect_uris = \\[/s##&'https://bastide-verify.example/callback', #\" \
+         -e \"s/^kind = .google.$/&\\nexpires = $(date -d '+10 days' +%F)/\" /etc/bastide/identity.toml && systemctl restart identity",
+        "mv /root/kept.toml /etc/bastide/identity.toml && systemctl restart identity",
+        &[("identity/refuses-foreign-redirects", "identity"), ("identity/credentials-last", "identity")],
+    ),
+    broken(
+        "identity",
+        "chmod 0755 /etc/bastide/identity && chmod 0644 /etc/bastide/identity/sealing-keys",
+        "chmod 0700 /etc/bastide/identity && chmod 0400 /etc/bastide/identity/sealing-keys",
+        &[("identity/secrets-are-closed", "identity")],
+    ),
+    broken(
+        "identity",
+        "cd /etc/postgresql/*/main && cp -p pg_hba.conf /root/kept.hba && sed -i '1i host all all 127.0.0.1/32 trust' \
+         pg_hba.conf && su postgres -c \"psql -qc 'SELECT pg_reload_conf()'\" && \
+         su postgres -c \"psql -qd identity -c 'GRANT CREATE ON SCHEMA public TO identity'\"",
+        "cd /etc/postgresql/*/main && mv /root/kept.hba pg_hba.conf && su postgres -c \"psql -qc \
+         'SELECT pg_reload_conf()'\" && su postgres -c \"psql -qd identity -c 'REVOKE CREATE ON SCHEMA public FROM identity'\"",
+        &[("identity/own-database", "identity"), ("identity/serving-role-is-confined", "identity")],
+    ),
+];
+
+/// An issuer under another name, which would have hidden the others.
+pub const ISSUER_AGAIN: &[Breakage] = &[broken(
+    "identity",
+    "cp -p /etc/bastide/identity.env /root/kept.env && sed -i 's#^PUBLIC_URL=.*#PUBLIC_URL=https://id.elsewhere.test#' \
+     /etc/bastide/identity.env && systemctl restart identity",
+    "mv /root/kept.env /etc/bastide/identity.env && systemctl restart identity",
+    &[
+        ("identity/names-itself", "identity"),
+        ("identity/signing-keys", "identity"),
+        ("identity/app-reaches-it", "identity"),
+    ],
+)];
+
+const fn issuer_in_the_clear() -> Breakage {
+    broken(
+        "identity",
+        "cp -p /etc/bastide/identity.env /root/kept.env && sed -i '/^TLS_/d' /etc/bastide/identity.env && \
+         systemctl restart identity",
+        "mv /root/kept.env /etc/bastide/identity.env && systemctl restart identity",
+        &[("identity/speaks-tls", "identity")],
+    )
+}
 
 const fn in_the_clear_durable() -> Breakage {
     broken(

@@ -132,7 +132,9 @@ fn verify_passes() {
     for check in checks {
         listed = listed.says(check["id"].as_str().unwrap());
     }
-    for component in ["reachability", "sshd", "firewall", "postgres", "pgbouncer", "valkey", "caddy", "app"] {
+    for component in
+        ["reachability", "sshd", "firewall", "postgres", "pgbouncer", "valkey", "caddy", "app", "identity"]
+    {
         assert!(components.contains(component), "no check of {component}: {components:?}");
     }
 }

@@ -13,11 +13,19 @@ pub const TESTS: &[Test] = &[
     ("checks_of_the_network_notice_what_is_broken", || notice(breakages::NETWORK)),
     ("checks_of_services_notice_what_is_broken", || notice(breakages::SERVICES)),
     ("checks_of_services_notice_what_is_broken_in_secret", || notice(breakages::SERVICES_AGAIN)),
+    ("checks_of_the_issuer_notice_what_is_broken", || notice(breakages::ISSUER)),
+    ("checks_of_the_issuer_notice_another_name", || notice(breakages::ISSUER_AGAIN)),
     ("all_checks_pass_again", all_pass_again),
 ];
 
-const ALL: [&[Breakage]; 4] =
-    [breakages::HOSTS, breakages::NETWORK, breakages::SERVICES, breakages::SERVICES_AGAIN];
+const ALL: [&[Breakage]; 6] = [
+    breakages::HOSTS,
+    breakages::NETWORK,
+    breakages::SERVICES,
+    breakages::SERVICES_AGAIN,
+    breakages::ISSUER,
+    breakages::ISSUER_AGAIN,
+];
 
 fn notice(group: &[Breakage]) {
     built();

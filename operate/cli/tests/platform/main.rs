@@ -17,6 +17,7 @@ mod building;
 mod checks;
 mod drift;
 mod interruptions;
+mod issuer;
 mod lock_out;
 mod locks;
 mod machine;
@@ -40,6 +41,7 @@ const IN_THE_LAB: &[&[Test]] = &[
     building::TESTS,
     application::TESTS,
     application::outside::TESTS,
+    issuer::TESTS,
     drift::TESTS,
     checks::TESTS,
     bad_hosts::TESTS,

@@ -26,11 +26,16 @@ pub fn remember(ran: &Ran) {
 }
 
 /// Where the hosts keep secrets, and how to print them one a line.
-const KEPT: [(&str, &str); 5] = [
+const KEPT: [(&str, &str); 7] = [
     ("app", "cat /etc/bastide/app/*.password /etc/bastide/app-migrate/*.password"),
     ("app", "sed -n 2p /etc/bastide/app/tls.key"),
     ("db", "sed -n 's/.* \"\\(.*\\)\"/\\1/p' /etc/pgbouncer/userlist.txt"),
     ("db", "su postgres -c \"psql -Atc 'SELECT rolpassword FROM pg_authid WHERE rolpassword IS NOT NULL'\""),
+    (
+        "identity",
+        "cd /etc/bastide/identity && cat *.password *.secret secret-key && cut -d: -f2 sealing-keys",
+    ),
+    ("identity", "sed -n 2p /etc/bastide/identity/tls.key"),
     (
         "cache",
         "grep -oh '#[0-9a-f]*' /etc/bastide/valkey/*.acl | tr -d '#'; sed -n 2p /etc/bastide/tls/*.key",
@@ -50,7 +55,8 @@ fn secrets() -> BTreeSet<String> {
 }
 
 /// Files with secrets that differ, so that their plan could show either side.
-const CHANGED: [(&str, &str); 3] = [
+const CHANGED: [(&str, &str); 4] = [
+    ("identity", "/etc/bastide/identity/client-app.secret"),
     ("app", "/etc/bastide/app/database.password"),
     ("db", "/etc/pgbouncer/userlist.txt"),
     ("cache", "/etc/bastide/valkey/durable.acl"),

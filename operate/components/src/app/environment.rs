@@ -4,11 +4,9 @@ use super::{DIRECTORY, ENVIRONMENT, MIGRATION_DIRECTORY, MIGRATION_ENVIRONMENT, 
 use crate::caddy::read_pem;
 use crate::postgres::{self, DATABASE, OWNING_ROLE, SERVING_ROLE};
 use crate::valkey::{self, Instance};
-use crate::{ComponentError, Context, Secret, pgbouncer, secrets};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::{ComponentError, Context, Secret, identity, pgbouncer, secrets};
 use bastide_converge::resource::{Absent, File, Resource};
-use bastide_platform::{Host, Platform, Role};
+use bastide_platform::{APP_CLIENT, Host, Mail, Platform, Role};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -23,6 +21,11 @@ const SIGN_IN: &str = "sign-in";
 const MAIL: &str = "mail";
 const EXTRA_AUTHORITY: &str = "extra-authority.pem";
 
+/// Names of the application's own secrets, beside its passwords at servers.
+pub(crate) fn secret_names() -> Vec<String> {
+    [SECRET_KEY, SEALING_KEY].map(str::to_owned).into()
+}
+
 /// The files that the container which serves may read: passwords, keys, authorities.
 pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Resource>, ComponentError> {
     let app = &context.platform.settings.app;
@@ -36,8 +39,12 @@ pub(super) fn files(context: &Context<'_>, host: &Host) -> Result<Vec<Resource>,
     for instance in Instance::BOTH {
         files.push(derived(&format!("valkey-{}", instance.name()), &instance.password_of(valkey::APP_USER)));
     }
-    let sign_in = app.sign_in.as_ref().map(|sign_in| sign_in.client_secret_file.as_path());
-    files.push(operators(context, host, SIGN_IN, sign_in)?);
+    files.push(if context.platform.signs_in_at_own_issuer() {
+        derived(SIGN_IN, &identity::client_secret(APP_CLIENT))
+    } else {
+        let secret = app.sign_in.as_ref().map(|sign_in| sign_in.client_secret_file.as_path());
+        operators(context, host, SIGN_IN, secret)?
+    });
     let mail = app.mail.as_ref().and_then(|mail| mail.password_file.as_deref());
     files.push(operators(context, host, MAIL, mail)?);
     let path = format!("{DIRECTORY}/{EXTRA_AUTHORITY}");
@@ -86,11 +93,10 @@ fn operators(
     Ok(password(DIRECTORY, name, &secret))
 }
 
-/// One key, `id:base64 of 32 bytes`, as the application reads them.
+/// Its own, and those from before a rotation.
 fn sealing_keys(context: &Context<'_>) -> Resource {
-    let key = context.secrets.password(SEALING_KEY);
-    let content = format!("1:{}\n", STANDARD.encode(key.reveal()));
-    let file = File::new(&format!("{DIRECTORY}/sealing-keys"), content).owned_by(USER, USER, 0o400);
+    let keys = context.secrets.sealing_keys(SEALING_KEY);
+    let file = File::new(&format!("{DIRECTORY}/sealing-keys"), keys.reveal()).owned_by(USER, USER, 0o400);
     Resource::new(NAME, file.sensitive())
 }
 
@@ -152,19 +158,17 @@ fn services(platform: &Platform) -> Vec<String> {
     if app.extra_authority.is_some() {
         lines.push(format!("EXTRA_CA_FILE={DIRECTORY}/{EXTRA_AUTHORITY}"));
     }
-    if let Some(sign_in) = &app.sign_in {
-        lines.push(format!("OIDC_ISSUER={}", sign_in.issuer));
-        lines.push(format!("OIDC_CLIENT_ID={}", sign_in.client_id));
+    let sign_in = match &app.sign_in {
+        Some(sign_in) => Some((sign_in.issuer.to_string(), sign_in.client_id.as_str())),
+        None => platform.signs_in_at_own_issuer().then(|| (platform.app_issuer(), APP_CLIENT)),
+    };
+    if let Some((issuer, client_id)) = sign_in {
+        lines.push(format!("OIDC_ISSUER={issuer}"));
+        lines.push(format!("OIDC_CLIENT_ID={client_id}"));
         lines.push(format!("OIDC_CLIENT_SECRET_FILE={}", password_file(DIRECTORY, SIGN_IN)));
     }
     if let Some(mail) = &app.mail {
-        // Without TLS from the start it begins before the login, or nothing is sent.
-        let begins = if mail.url.as_str().starts_with("smtp://") { "?tls=required" } else { "" };
-        lines.push(format!("SMTP_URL={}{begins}", mail.url.as_str().trim_end_matches('/')));
-        lines.push(format!("MAIL_FROM={}", mail.from));
-        if mail.password_file.is_some() {
-            lines.push(format!("SMTP_PASSWORD_FILE={}", password_file(DIRECTORY, MAIL)));
-        }
+        lines.extend(mail_server(mail, &password_file(DIRECTORY, MAIL)));
     }
     if let Some(tracker) = &app.error_tracker {
         lines.push(format!("SENTRY_DSN={tracker}"));
@@ -172,6 +176,20 @@ fn services(platform: &Platform) -> Vec<String> {
     // What is a customer's server in real life, is in a network for documentation here.
     if let Some(lab) = &platform.settings.lab {
         lines.push(format!("WEBHOOK_ALLOWED_NETWORKS={}", lab.network));
+    }
+    lines
+}
+
+/// How a program is told of its mail server.
+pub(crate) fn mail_server(mail: &Mail, password_file: &str) -> Vec<String> {
+    // Without TLS from the start it begins before the login, or nothing is sent.
+    let begins = if mail.url.as_str().starts_with("smtp://") { "?tls=required" } else { "" };
+    let mut lines = vec![
+        format!("SMTP_URL={}{begins}", mail.url.as_str().trim_end_matches('/')),
+        format!("MAIL_FROM={}", mail.from),
+    ];
+    if mail.password_file.is_some() {
+        lines.push(format!("SMTP_PASSWORD_FILE={password_file}"));
     }
     lines
 }

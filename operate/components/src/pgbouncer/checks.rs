@@ -2,9 +2,9 @@
 
 use super::{NAME, PORT, RESERVE, SOCKET_DIRECTORY, USER};
 use crate::Context;
-use crate::postgres::login::{Server, let_in, turned_away};
+use crate::postgres::login::{Server, all_denied, let_in, turned_away};
 use crate::postgres::{
-    self, OWNING_ROLE, POOLER_ROLE, SERVING_ROLE, SLOW, SLOW_SETTING, password_of, version,
+    self, DATABASE, OWNING_ROLE, POOLER_ROLE, SERVING_ROLE, SLOW, SLOW_SETTING, password_of, version,
 };
 use crate::probing::{about, judge_release, logged, nonce, output, refuted};
 use crate::secrets::Secret;
@@ -50,6 +50,7 @@ fn of_pooler(context: &Context<'_>, app: &Host, db: &Host) -> Vec<Check> {
             address: db.address.into(),
             port: PORT,
             trust: Trust::Authorities(context.authority.trust_bundle()),
+            database: DATABASE,
         },
         app: Vantage::host(&app.name),
         server_connections: u32::from(context.platform.settings.pgbouncer.pool_size + RESERVE),
@@ -214,23 +215,8 @@ async fn serving_role_is_confined(field: Arc<Field>, subject: Arc<Subject>) -> R
         "SELECT rolpassword FROM pg_authid",
         "COPY (SELECT 1) TO PROGRAM 'true'",
     ];
-    let mut login = subject.server.login(SERVING_ROLE, &subject.serving);
-    for sql in attempts {
-        // A statement that should fail and does not is undone.
-        login = login.query("BEGIN").query(sql).query("ROLLBACK");
-    }
-    let session = match field.postgres(&subject.app, login).await? {
-        Ok(session) => session,
-        Err(refusal) => return refuted(format!("{SERVING_ROLE} was not let in: {refusal}")),
-    };
-    let answers = session.answers.first().map(Vec::as_slice).unwrap_or_default();
-    for (sql, answer) in attempts.iter().zip(answers.iter().skip(1).step_by(3)) {
-        match answer {
-            Answer::Error { code, .. } if code == "42501" => {}
-            other => return refuted(format!("`{sql}` was not denied: {other:?}")),
-        }
-    }
-    Ok(format!("denied: {}", attempts.join(", ")))
+    let whom = (&subject.server, SERVING_ROLE, &subject.serving);
+    all_denied(&field, &subject.app, whom, &attempts).await
 }
 
 /// As the application does it: the name holds for one transaction, on whichever server connection it gets.

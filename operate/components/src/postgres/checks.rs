@@ -1,7 +1,7 @@
 //! What must be true of PostgreSQL, asked over the network where it is about the network.
 
 use super::login::{Server, let_in, turned_away};
-use super::{NAME, OWNING_ROLE, PORT, SERVING_ROLE, password_of, version};
+use super::{DATABASE, NAME, OWNING_ROLE, PORT, SERVING_ROLE, password_of, version};
 use crate::Context;
 use crate::probing::{about, judge_release, output, refuted};
 use crate::secrets::Secret;
@@ -37,6 +37,7 @@ fn of_server(context: &Context<'_>, app: &Host, db: &Host) -> Vec<Check> {
             address: db.address.into(),
             port: PORT,
             trust: Trust::Authorities(context.authority.trust_bundle()),
+            database: DATABASE,
         },
         app: Vantage::host(&app.name),
         owner: context.secrets.password(&password_of(OWNING_ROLE)),

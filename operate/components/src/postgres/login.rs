@@ -1,10 +1,9 @@
 //! Logins to PostgreSQL or PgBouncer, for checks: the ones that must succeed and the ones that must not.
 
-use crate::postgres::DATABASE;
 use crate::probing::refuted;
 use crate::secrets::Secret;
-use bastide_verify::probe::{Attempt, Postgres, PostgresSession, PostgresTls, Refusal, Stage, Trust};
-use bastide_verify::{Evidence, Failure};
+use bastide_verify::probe::{Answer, Attempt, Postgres, PostgresSession, PostgresTls, Refusal, Stage, Trust};
+use bastide_verify::{Evidence, Failure, Field, Vantage};
 use std::net::IpAddr;
 
 /// A server that speaks PostgreSQL's protocol.
@@ -16,13 +15,15 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     /// Authorities by which its certificate is judged.
     pub(crate) trust: Trust,
+    /// The database that is asked for.
+    pub(crate) database: &'static str,
 }
 
 impl Server {
     /// A login over TLS, the certificate verified for the server's address.
     pub(crate) fn login(&self, user: &str, password: &Secret) -> Postgres {
         let tls = PostgresTls::Tls { trust: self.trust.clone(), server_name: self.address.to_string() };
-        Postgres::new(self.address, self.port, user, DATABASE, tls).password(password.reveal())
+        Postgres::new(self.address, self.port, user, self.database, tls).password(password.reveal())
     }
 
     /// The same without TLS.
@@ -50,6 +51,31 @@ pub(crate) fn let_in(attempt: Attempt<PostgresSession>, login: &str) -> Result<P
         Some((code, message)) => refuted(format!("{login}: {message} ({code})")),
         None => Ok(session),
     }
+}
+
+/// Lets `user` try what it has no right to; a statement that should fail and does not is undone.
+pub(crate) async fn all_denied(
+    field: &Field,
+    from: &Vantage,
+    (server, user, password): (&Server, &str, &Secret),
+    attempts: &[&str],
+) -> Result<Evidence, Failure> {
+    let mut login = server.login(user, password);
+    for sql in attempts {
+        login = login.query("BEGIN").query(sql).query("ROLLBACK");
+    }
+    let session = match field.postgres(from, login).await? {
+        Ok(session) => session,
+        Err(refusal) => return refuted(format!("{user} was not let in: {refusal}")),
+    };
+    let answers = session.answers.first().map(Vec::as_slice).unwrap_or_default();
+    for (number, sql) in attempts.iter().enumerate() {
+        match answers.get(3 * number + 1) {
+            Some(Answer::Error { code, .. }) if code == "42501" => {}
+            other => return refuted(format!("`{sql}` was not denied: {other:?}")),
+        }
+    }
+    Ok(format!("denied: {}", attempts.join(", ")))
 }
 
 #[cfg(test)]

@@ -38,13 +38,13 @@ pub const ROWS: [Row; 19] = [
         3,
         "Issuer + all four login providers at once",
         "compatible",
-        "For the issuer, when it is built: every provider that the file names is on one login page.",
+        "By construction: every provider that the file names is on one page of the issuer.",
     ),
     row(
         4,
         "Linking accounts by verified email",
         "compatible",
-        "For the issuer, when it is built: an identity is a provider and its subject, never an address.",
+        "By construction: an identity is a provider and its subject, never an address.",
     ),
     row(
         5,
@@ -69,20 +69,19 @@ pub const ROWS: [Row; 19] = [
         8,
         "Apple + capturing the name at first login",
         "incompatible",
-        "For the issuer, when it is built: the name is stored at once.",
+        "By construction: the issuer stores the name with the first login.",
     ),
     row(
         9,
         "Microsoft client secret + set and forget",
         "incompatible",
-        "For the issuer, when it is built: it proves itself by certificate.",
+        "Live check: days left of every credential. The issuer proves itself by certificate.",
     ),
     row(
         10,
         "GitHub OAuth + state validation",
         "caution",
-        "No file can violate it. For the issuer, when it is built: a state goes with every login, and an answer \
-         without it is refused.",
+        "No file can violate it. By construction: a state goes with every login, and an answer without it is refused.",
     ),
     row(
         11,
@@ -137,7 +136,7 @@ pub const ROWS: [Row; 19] = [
         19,
         "Providers' access tokens in the application's database",
         "not recommended",
-        "For the issuer, when it is built: it keeps them and hands them out by token exchange.",
+        "By construction: the issuer keeps them, sealed, and hands them out by token exchange.",
     ),
 ];
 

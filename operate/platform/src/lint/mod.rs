@@ -5,8 +5,10 @@
 //! row of the matrix which rule, live check or page covers it.
 
 mod app;
+mod authentik;
 mod edge;
 mod identity;
+mod issuer;
 mod matrix;
 mod postgres;
 mod rule;
@@ -21,7 +23,17 @@ use crate::Platform;
 
 /// Every rule.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
-    [edge::RULES, postgres::RULES, valkey::RULES, app::RULES, identity::RULES].into_iter().flatten()
+    [
+        edge::RULES,
+        postgres::RULES,
+        valkey::RULES,
+        app::RULES,
+        identity::RULES,
+        issuer::RULES,
+        authentik::RULES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// What of the platform does not go together: the worst first, then in the file's order.

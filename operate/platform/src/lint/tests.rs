@@ -3,7 +3,12 @@ use crate::parse::tests::REAL;
 use std::collections::BTreeSet;
 
 fn lint_with(addition: &str) -> Vec<Finding> {
-    let text = format!("{REAL}{addition}");
+    let (real, addition) = match addition {
+        // No addition can give a host another role.
+        "BOTH" => (REAL.replace("roles = [\"db\"]", "roles = [\"db\", \"identity\"]"), "PROVIDER"),
+        addition => (REAL.to_owned(), addition),
+    };
+    let text = format!("{real}{}", addition.replace("PROVIDER", PROVIDER).replace("DIGEST", &"a".repeat(64)));
     let platform = Platform::parse(&text, "platform.toml").unwrap_or_else(|errors| panic!("{errors}"));
     lint(&platform)
 }
@@ -210,6 +215,84 @@ const CASES: [Case; 45] = [
     ),
 ];
 
+const PROVIDER: &str = "[identity.providers]\ngoogle = { client_id = 'a', client_secret_file = 'g' }";
+
+/// What is wrong with a client of this platform, which has a provider.
+const CLIENTS: [Case; 9] = [
+    case(
+        "identity-no-provider",
+        "[identity.clients.wiki]\nredirect_uris = ['https://wiki.example/back']",
+        "[identity]\nlinking = 'ask'",
+    ),
+    case(
+        "identity-own-name",
+        "[identity]\ndomain = 'shop.example'",
+        "[identity]\ndomain = 'login.shop.example'",
+    ),
+    case(
+        "identity-several-hosts",
+        "[hosts.two]\nroles = ['identity']\naddress = '10.0.0.60'\nPROVIDER",
+        "[hosts.two]\nroles = ['identity']\naddress = '10.0.0.60'",
+    ),
+    case("identity-beside-database", "BOTH", "PROVIDER"),
+    case(
+        "identity-client-redirect",
+        "[identity.clients.wiki]\nredirect_uris = ['http://wiki.example/back']",
+        "[identity.clients.wiki]\nredirect_uris = ['https://wiki.example/back', 'http://127.0.0.1:9/back']",
+    ),
+    case(
+        "identity-client-logout",
+        "[identity.clients.wiki]\nredirect_uris = ['https://w.example/']\nback_channel_logout_uri = 'http://127.0.0.1/'",
+        "[identity.clients.wiki]\nredirect_uris = ['https://w.example/']\nback_channel_logout_uri = 'https://w.example/'",
+    ),
+    case(
+        "identity-client-taken",
+        "PROVIDER\n[identity.clients.app]\nredirect_uris = ['https://w.example/']",
+        "PROVIDER\n[identity.clients.app]\nredirect_uris = ['https://w.example/']\n[app.sign_in]\n\
+         issuer = 'https://l.example'\nclient_id = 'c'\nclient_secret_file = 's'",
+    ),
+    case(
+        "identity-client-shared-redirect",
+        "[identity.clients]\na.redirect_uris = ['https://w.example/']\nb.redirect_uris = ['https://w.example/']",
+        "[identity.clients]\na.redirect_uris = ['https://w.example/']\nb.redirect_uris = ['https://w.example/b']",
+    ),
+    case(
+        "identity-client-without-pkce",
+        "[identity.clients.wiki]\nredirect_uris = ['https://w.example/']\npkce = 'optional'",
+        "[identity.clients.wiki]\nredirect_uris = ['https://w.example/']\npkce = 'required'",
+    ),
+];
+
+/// What Authentik cannot do.
+const AUTHENTIK: [Case; 5] = [
+    case(
+        "authentik-image",
+        "[identity]\nbroker = 'authentik'\nauthentik.image = 'ghcr.io/goauthentik/server:2026.8'",
+        "[identity]\nbroker = 'authentik'\nauthentik.image = 'ghcr.io/goauthentik/server@sha256:DIGEST'",
+    ),
+    case(
+        "authentik-linking",
+        "[identity]\nbroker = 'authentik'\n[identity.providers]\ngithub = { client_id = 'a', client_secret_file = 'g' }",
+        "[identity]\nbroker = 'authentik'\n[identity.providers]\ngoogle = { client_id = 'a', client_secret_file = 'g' }",
+    ),
+    case(
+        "authentik-token-exchange",
+        "[identity]\nbroker = 'authentik'\n[identity.clients.w]\nredirect_uris = ['https://w.example/']\nupstream_tokens = true",
+        "[identity.clients.w]\nredirect_uris = ['https://w.example/']\nupstream_tokens = true",
+    ),
+    case(
+        "authentik-pkce",
+        "[identity]\nbroker = 'authentik'\n[identity.clients.w]\nredirect_uris = ['https://w.example/']",
+        "[identity]\nbroker = 'authentik'\n[identity.clients.w]\nredirect_uris = ['https://w.example/']\npkce = 'optional'",
+    ),
+    case(
+        "authentik-unsupported",
+        "[identity]\nbroker = 'authentik'\n[identity.providers]\n\
+         google = { client_id = 'a', client_secret_file = 'g', hosted_domain = 'shop.example' }",
+        "[identity.providers]\ngoogle = { client_id = 'a', client_secret_file = 'g', hosted_domain = 'shop.example' }",
+    ),
+];
+
 const MICROSOFT: [Case; 3] = [
     case(
         "microsoft-secret-undated",
@@ -230,7 +313,7 @@ const MICROSOFT: [Case; 3] = [
 ];
 
 fn cases() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(&MICROSOFT)
+    CASES.iter().chain(&CLIENTS).chain(&AUTHENTIK).chain(&MICROSOFT)
 }
 
 #[test]

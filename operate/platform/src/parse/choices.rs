@@ -3,7 +3,7 @@
 use super::values::Choice;
 use crate::app::ContainerNetwork;
 use crate::host::{OperatingSystem, Role, Zone};
-use crate::identity::{Broker, Linking, TokenKeeper};
+use crate::identity::{Algorithm, Broker, Linking, Pkce, TokenKeeper};
 use crate::settings::{BanAction, CdnProvider, Challenge, Eviction, Persistence, PoolMode, SslMode};
 
 macro_rules! choices {
@@ -30,5 +30,7 @@ choices! {
     Persistence { "none" => None, "append-only" => AppendOnly }
     Broker { "bastide" => Bastide, "authentik" => Authentik }
     Linking { "vouched" => Vouched, "ask" => Ask, "address" => Address }
+    Pkce { "required" => Required, "optional" => Optional }
+    Algorithm { "ES256" => Es256, "RS256" => Rs256 }
     TokenKeeper { "issuer" => Issuer, "application" => Application }
 }

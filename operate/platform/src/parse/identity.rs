@@ -1,8 +1,22 @@
-//! The issuer and its login providers.
+//! The issuer, its login providers and its clients.
 
+use super::names;
 use super::section::{Entry, Section};
-use crate::identity::{Broker, Credential, IdentitySettings, Linking, LoginProvider, Provider, TokenKeeper};
+use super::url::{self, Form, User};
+use super::values::{NAME_HELP, Value};
+use crate::app::ServiceUrl;
+use crate::host::HostName;
+use crate::identity::{
+    Algorithm, AuthentikSettings, Broker, Client, Credential, IdentitySettings, Linking, LoginProvider,
+    OidcProvider, Pkce, Provider, TokenKeeper,
+};
 use std::path::PathBuf;
+
+/// Scopes that the issuer knows.
+const SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
+
+const PROVIDER: Form =
+    Form { schemes: &[("https", 443)], user: User::Never, site: true, example: "https://login.example" };
 
 pub(super) fn read(section: Section<'_>) -> IdentitySettings {
     let providers = section.section("providers");
@@ -19,12 +33,25 @@ pub(super) fn read(section: Section<'_>) -> IdentitySettings {
     providers.finish();
     let settings = IdentitySettings {
         broker: section.or("broker", Broker::Bastide),
+        binary: section.get("binary"),
+        domain: domain(&section),
         linking: section.or("linking", Linking::Vouched),
         upstream_tokens: section.or("upstream_tokens", TokenKeeper::Issuer),
         providers: found.into_iter().map(|(_, provider)| provider).collect(),
+        oidc: section.section("oidc").entries().iter().filter_map(oidc_provider).collect(),
+        clients: section.section("clients").entries().iter().filter_map(client).collect(),
+        authentik: authentik(section.section("authentik")),
     };
     section.finish();
     settings
+}
+
+fn domain(section: &Section<'_>) -> Option<String> {
+    let (domain, span) = section.located::<String>("domain")?;
+    if let Some(help) = names::wrong_domain(&domain) {
+        section.sheet.report(&span, format!("\"{domain}\" cannot be the issuer's name"), help.to_owned());
+    }
+    Some(domain)
 }
 
 fn login_provider(entry: &Entry<'_>, provider: Provider) -> Option<LoginProvider> {
@@ -37,8 +64,13 @@ fn login_provider(entry: &Entry<'_>, provider: Provider) -> Option<LoginProvider
         Provider::Microsoft => certificate_or_secret(&section),
         Provider::Apple => signing_key(&section),
     };
+    // Only who has such a setting knows its key, so that elsewhere it is an unknown one.
+    let hosted_domain = (provider == Provider::Google).then(|| section.get("hosted_domain")).flatten();
+    let tenant = (provider == Provider::Microsoft).then(|| section.get("tenant")).flatten();
+    let at = section.entry("at").and_then(|entry| url::service(&entry, &PROVIDER));
     section.finish();
-    Some(LoginProvider { provider, client_id: client_id?, credential: credential?, scopes })
+    let (client_id, credential) = (client_id?, credential?);
+    Some(LoginProvider { provider, client_id, credential, scopes, hosted_domain, tenant, at })
 }
 
 fn secret(section: &Section<'_>) -> Option<Credential> {
@@ -73,4 +105,92 @@ fn signing_key(section: &Section<'_>) -> Option<Credential> {
     let key_id = section.require("key_id", "key_id = \"ABC123DEFG\"");
     let team_id = section.require("team_id", "team_id = \"DEF123GHIJ\"");
     Some(Credential::SigningKey { file: file?, key_id: key_id?, team_id: team_id? })
+}
+
+/// The key of a table as a name; anything else is a mistake.
+fn name_of(entry: &Entry<'_>, what: &str) -> Option<String> {
+    if HostName::parse(&entry.key).is_none() {
+        let message = format!("\"{}\" cannot be the name of {what}", entry.key);
+        entry.sheet.report(&entry.key_span, message, NAME_HELP.to_owned());
+        return None;
+    }
+    Some(entry.key.clone())
+}
+
+fn oidc_provider(entry: &Entry<'_>) -> Option<OidcProvider> {
+    let name = name_of(entry, "a login provider");
+    if let Some(taken) = name.as_deref().filter(|name| Provider::ALL.iter().any(|own| own.as_str() == *name))
+    {
+        let help = format!("write [identity.providers.{taken}], which knows what is particular about it");
+        entry.sheet.report(&entry.key_span, format!("{taken} has a table of its own"), help);
+    }
+    let section = entry.section(format!("identity.oidc.{}", entry.key))?;
+    let default = ["openid", "email", "profile"].map(str::to_owned).to_vec();
+    let issuer = required_url(&section, "issuer");
+    let client_id = section.require("client_id", "client_id = \"…\"");
+    let secret = section.require("client_secret_file", "client_secret_file = \"secrets/…\"");
+    let (label, scopes, vouches) =
+        (section.get("label"), section.or("scopes", default), section.or("vouches", false));
+    section.finish();
+    let name = name?;
+    Some(OidcProvider {
+        label: label.unwrap_or_else(|| name.clone()),
+        name,
+        issuer: issuer?,
+        client_id: client_id?,
+        client_secret_file: secret?,
+        scopes,
+        vouches,
+    })
+}
+
+fn required_url(section: &Section<'_>, key: &'static str) -> Option<ServiceUrl> {
+    let entry = section.entry(key);
+    if entry.is_none() {
+        section.missing(key, &format!("{key} = \"{}\"", PROVIDER.example));
+    }
+    url::service(&entry?, &PROVIDER)
+}
+
+fn client(entry: &Entry<'_>) -> Option<Client> {
+    let id = name_of(entry, "a client");
+    let section = entry.section(format!("identity.clients.{}", entry.key))?;
+    let redirect_uris: Option<Vec<String>> =
+        section.require("redirect_uris", "redirect_uris = [\"https://shop.example/callback\"]");
+    let scopes = section
+        .entry("scopes")
+        .and_then(|entry| entry.items())
+        .map(|items| items.iter().filter_map(scope).collect::<Vec<String>>());
+    let client = Client {
+        name: section.get("name").unwrap_or_else(|| entry.key.clone()),
+        id: entry.key.clone(),
+        redirect_uris: redirect_uris.unwrap_or_default(),
+        post_logout_redirect_uris: section.or("post_logout_redirect_uris", Vec::new()),
+        back_channel_logout_uri: section.get("back_channel_logout_uri"),
+        keys_file: section.get("keys_file"),
+        pkce: section.or("pkce", Pkce::Required),
+        algorithm: section.or("algorithm", Algorithm::Es256),
+        scopes: scopes.unwrap_or_else(|| SCOPES[..3].iter().map(|scope| (*scope).to_owned()).collect()),
+        upstream_tokens: section.or("upstream_tokens", false),
+    };
+    section.finish();
+    id.map(|_| client)
+}
+
+fn scope(entry: &Entry<'_>) -> Option<String> {
+    let text = String::read(entry)?;
+    if !SCOPES.contains(&text.as_str()) {
+        entry.reject(
+            format!("there is no scope \"{text}\""),
+            format!("expected some of {}", SCOPES.join(", ")),
+        );
+        return None;
+    }
+    Some(text)
+}
+
+fn authentik(section: Section<'_>) -> AuthentikSettings {
+    let settings = AuthentikSettings { image: section.get("image") };
+    section.finish();
+    settings
 }

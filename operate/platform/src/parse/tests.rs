@@ -392,6 +392,48 @@ client_secret_expires = 2027-05-01
 }
 
 #[test]
+fn an_issuer_is_there_once_somebody_stands_behind_it() {
+    let without = parse(REAL);
+    assert!(without.issuer_host().is_none() && !without.signs_in_at_own_issuer());
+    let oidc = "[identity.oidc.work]\nissuer = \"https://login.work.example\"\nclient_id = \"c\"\n\
+                client_secret_file = \"s\"\n";
+    let with = parse(&format!("{REAL}{oidc}"));
+    assert_eq!(with.issuer_host().map(|host| host.name.as_str()), Some("identity"));
+    assert_eq!(with.issuer_url(), "https://id.shop.example");
+    assert!(with.signs_in_at_own_issuer());
+    assert_eq!(with.settings.identity.oidc[0].label, "work");
+    let named = parse(&format!("{REAL}[identity]\ndomain = \"login.shop.example\"\n{oidc}"));
+    assert_eq!(named.issuer_url(), "https://login.shop.example");
+    let elsewhere =
+        "[app.sign_in]\nissuer = \"https://l.example\"\nclient_id = \"a\"\nclient_secret_file = \"s\"\n";
+    assert!(!parse(&format!("{REAL}{oidc}{elsewhere}")).signs_in_at_own_issuer());
+    let names =
+        parse(&format!("{REAL}[acme]\nnames = [\"id.shop.example\", \"www.shop.example\"]\n")).public_names();
+    assert_eq!(names, ["shop.example", "www.shop.example"], "the issuer's name is not the application's");
+}
+
+#[test]
+fn clients_and_further_providers_are_read_strictly() {
+    let client = "[identity.clients.wiki]\nredirect_uris = [\"https://w.example/\"]\n";
+    let read = parse(&format!("{REAL}{client}")).settings.identity.clients.remove(0);
+    assert_eq!((read.id.as_str(), read.name.as_str(), read.pkce), ("wiki", "wiki", Pkce::Required));
+    assert_eq!(read.scopes, ["openid", "email", "profile"]);
+    assert_has(&wrong_after("[identity.clients.wiki]\nname = \"W\"\n"), &["has no `redirect_uris`"]);
+    let scope = format!("{client}scopes = [\"openid\", \"admin\"]\n");
+    assert_has(&wrong_after(&scope), &["there is no scope \"admin\"", "offline_access"]);
+    assert_has(&wrong_after(&client.replace("wiki", "\"a b\"")), &["cannot be the name of a client"]);
+    assert_has(
+        &wrong_after("[identity]\ndomain = \"https://id.shop.example\"\n"),
+        &["cannot be the issuer's name"],
+    );
+    let google = "[identity.oidc.google]\nissuer = \"https://g.example\"\nclient_id = \"g\"\nclient_secret_file = \"s\"\n";
+    assert_has(&wrong_after(google), &["google has a table of its own", "[identity.providers.google]"]);
+    let tenant =
+        "[identity.providers.google]\nclient_id = \"g\"\nclient_secret_file = \"s\"\ntenant = \"t\"\n";
+    assert_has(&wrong_after(tenant), &["unknown key `tenant`"]);
+}
+
+#[test]
 fn keys_are_found_again() {
     let platform = parse(REAL);
     assert_eq!(platform.location("hosts.edge.public_address"), Some(Location { line: 8, column: 1 }));

@@ -237,13 +237,15 @@ fn reported() {
 fn forgotten() {
     let _ = OUTSIDE.as_str();
     PLATFORM.run(&["apply"]).expect(0);
-    PLATFORM.on("app", "cd /etc/bastide/app && ! test -e sign-in.password && ! test -e mail.password");
+    PLATFORM.on("app", "cd /etc/bastide/app && ! test -e mail.password");
+    PLATFORM.on("app", &format!("! grep -rqF '{CLIENT_SECRET}' /etc/bastide/app"));
     assert_eq!(connection("app", mail::PORT), DROPPED);
     let environment = environment();
-    for name in ["OIDC_", "SMTP_", "SENTRY_"] {
+    for name in ["SMTP_", "SENTRY_"] {
         assert!(!environment.contains(name), "{environment:?}");
     }
-    // As a program: who takes anything gets a page.
-    let answer = Caller::nobody().send("GET", "/sign-in", &[("accept", "application/problem+json")], None);
-    problem(&answer, 503, "sign-in-unavailable");
+    // Where the platform file names no issuer, people sign in at the platform's own.
+    let answer = Caller::nobody().get("/sign-in");
+    let issuer = format!("https://id.{}.test/", PLATFORM.name);
+    assert!(answer.expect(303).header("location").starts_with(&issuer), "{answer:?}");
 }
