@@ -70,6 +70,7 @@ fn secure(headers: &mut HeaderMap) {
 #[serde(default)]
 struct Refusal {
     code: String,
+    detail: Option<String>,
     request_id: Option<String>,
 }
 
@@ -96,6 +97,7 @@ struct ProblemPage<'a> {
     texts: &'static Texts,
     title: &'static Phrase,
     text: &'static Phrase,
+    detail: Option<&'a str>,
     request: Option<&'a str>,
 }
 
@@ -105,7 +107,9 @@ async fn explain(response: Response) -> Response {
     let refusal: Refusal = serde_json::from_slice(&bytes).unwrap_or_default();
     let texts = texts::current();
     let (title, text) = refusal.words(parts.status, texts);
-    let page = ProblemPage { texts, title, text, request: refusal.request_id.as_deref() };
+    // What nobody has foreseen is said as programs are told: often somebody looks who is just building one.
+    let detail = refusal.detail.as_deref().filter(|_| std::ptr::eq(text, &raw const texts.problem.other));
+    let page = ProblemPage { texts, title, text, detail, request: refusal.request_id.as_deref() };
     let Ok(mut page) = show::page_with(parts.status, &page) else {
         return Response::from_parts(parts, Body::from(bytes)).into_response();
     };

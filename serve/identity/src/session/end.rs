@@ -28,7 +28,8 @@ pub struct Ending<'a> {
     pub but: Option<Uuid>,
     /// Only those that began with this login provider.
     pub begun_with: Option<&'a str>,
-    /// Also what clients were given for the time when the person is away. Where all sessions end, that of earlier ones too.
+    /// Also what clients were given for the time when the person is away. Where all sessions end, or all but one, that of
+    /// earlier ones too.
     pub and_offline: bool,
 }
 
@@ -46,7 +47,7 @@ pub async fn end(
     let rows =
         unit.transaction.query(FIND, &[&account, &ending.one, &ending.but, &ending.begun_with]).await?;
     let now = unit.now();
-    let is_all = ending.one.is_none() && ending.but.is_none() && ending.begun_with.is_none();
+    let is_all = ending.one.is_none() && ending.begun_with.is_none();
     if is_all && ending.and_offline {
         unit.transaction.later(END_OFFLINE, vec![Box::new(account), Box::new(now)]);
     }

@@ -6,6 +6,10 @@ mod account;
 mod sign_in;
 #[path = "../support/mod.rs"]
 mod support;
+mod ways;
+#[allow(dead_code, reason = "what others ask of the world is not asked here")]
+#[path = "../upstream/scene.rs"]
+mod world;
 
 use foundation::testing::chromium::Browser;
 use support::stage::{ISSUER, Stage};

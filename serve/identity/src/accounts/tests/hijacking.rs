@@ -82,6 +82,8 @@ async fn trojan_identifier() {
     let session = eves.session(&scene).await.unwrap();
     let purpose = Purpose::Link { account: session.account, session: session.id };
     eves.come(&scene, purpose, verified("github", "eve", Some(("eve@example.test", true)))).await;
+    // She is told where somebody vouches that she is, and Ada is not bothered.
+    assert_eq!(scene.letters(), ["identity_joined eve@example.test"]);
     // Then the account has that address: it does not wait for Ada any more.
     assert_eq!(scene.ask("SELECT email || ' ' || email_vouched FROM accounts"), "eve@example.test true");
     let mut adas = Browser::default();
