@@ -11,6 +11,7 @@ use foundation::health::Health;
 use foundation::http_client::{self, HttpClient};
 use foundation::mail::Mailer;
 use foundation::request::{Contexts, Edges};
+use foundation::telemetry::sentry::{Delivery, ErrorReports, Tracker};
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
 use foundation::webhook::resolve::NameServers;
 use foundation::{server, tls};
@@ -35,7 +36,9 @@ pub async fn serve() -> Result<(), Failure> {
     let metrics_listener = listen(config.metrics).await?;
     let metrics = Arc::new(Metrics::new("identity", env!("CARGO_PKG_VERSION"), &config.release));
     let scrubber = Scrubber::new(&[]);
-    let broker = Arc::new(broker(&config, &metrics)?);
+    let http = http_client(&config)?;
+    let (reports, delivery) = reports(&config, http.clone(), &scrubber, &metrics).unzip();
+    let broker = Arc::new(broker(&config, &metrics, http)?);
     let contexts = Contexts {
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
@@ -43,7 +46,7 @@ pub async fn serve() -> Result<(), Failure> {
         secrets: scrubber.clone(),
     };
     let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
-    JsonLines::new(Arc::new(SystemClock), scrubber, std::io::stdout()).install(None)?;
+    JsonLines::new(Arc::new(SystemClock), scrubber, std::io::stdout()).install(reports)?;
     tracing::info!(
         address = %config.listen.application,
         metrics = %config.metrics,
@@ -64,6 +67,8 @@ pub async fn serve() -> Result<(), Failure> {
         std::future::pending(),
     ));
     let (stop, stopped) = watch::channel(false);
+    let (end, ended) = watch::channel(false);
+    let reporting = delivery.map(|delivery| tokio::spawn(delivery.run(told(ended))));
     let counts = errands::Counts::default();
     metrics.register(|registry| counts.register(registry));
     let errands = tokio::spawn(errands::run(Arc::clone(&broker), counts, told(stopped.clone())));
@@ -76,27 +81,55 @@ pub async fn serve() -> Result<(), Failure> {
     tokio::join!(serving, stopping);
     // One that panicked has said so in the log.
     let _ = errands.await;
+    // Nothing fails any more: what did, is reported.
+    let _ = end.send(true);
+    if let Some(reporting) = reporting {
+        let _ = reporting.await;
+    }
     tracing::info!("stopped");
     Ok(())
 }
 
-fn broker(config: &ServeConfig, metrics: &Metrics) -> Result<Broker, Failure> {
+fn broker(config: &ServeConfig, metrics: &Metrics, http: HttpClient) -> Result<Broker, Failure> {
     let database = Database::new(&config.stores.database, &config.stores.ca)?;
     let checked = database.clone();
     let health = Health::new(metrics).check("database", CHECK_LIMIT, move || {
         let database = checked.clone();
         async move { database.check(schema::newest()).await }
     });
-    let resolver = Arc::new(NameServers::of_system());
-    // Somebody waits for it.
-    let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
-    let http = HttpClient::new(resolver.clone(), &config.extra_authorities, limits)?;
-    let mailer = config.mail.clone().map(|settings| Mailer::new(settings, resolver)).transpose()?;
+    let mailer =
+        config.mail.clone().map(|settings| Mailer::new(settings, Arc::new(NameServers::of_system())));
+    let mailer = mailer.transpose()?;
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
     let broker = Broker::new(config, database, Arc::new(health), http, mailer, made_by)?;
     broker.upstreams.register(metrics);
     broker.provider.register(metrics);
     Ok(broker)
+}
+
+/// With what login providers and clients are asked.
+fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
+    let resolver = Arc::new(NameServers::of_system());
+    // Somebody waits for it.
+    let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
+    HttpClient::new(resolver, &config.extra_authorities, limits)
+}
+
+/// What reports errors, if there is a tracker.
+fn reports(
+    config: &ServeConfig,
+    client: HttpClient,
+    scrubber: &Scrubber,
+    metrics: &Metrics,
+) -> Option<(ErrorReports, Delivery)> {
+    let tracker = Tracker {
+        dsn: config.tracker.clone()?,
+        release: config.release.clone(),
+        environment: config.public_url.host_str().unwrap_or_default().to_owned(),
+        client,
+    };
+    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
+    Some(ErrorReports::new(tracker, scrubber.clone(), clock, randomness, metrics))
 }
 
 /// Keeps what has to be kept in order as long as the process lives. What is undone at its end is done by the next one.

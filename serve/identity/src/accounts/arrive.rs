@@ -37,7 +37,7 @@ enum Arrival {
     /// The person is asked first.
     Ask,
     /// The person came with an identity that has no account, to answer the question about another.
-    Unknown(Pending),
+    Unknown(Box<Pending>),
     /// The session that wanted to link has ended.
     Gone,
 }
@@ -68,7 +68,7 @@ pub async fn arrive(
         Arrival::Linked => Ok(over(&attempt, &pages::Notice::Linked.at("/account"))),
         Arrival::Taken => Ok(over(&attempt, &pages::Notice::Taken.at("/account"))),
         Arrival::Ask => ask(broker, &attempt, Pending { verified, tried_another: false }),
-        Arrival::Unknown(first) => ask(broker, &attempt, Pending { tried_another: true, ..first }),
+        Arrival::Unknown(first) => ask(broker, &attempt, Pending { tried_another: true, ..*first }),
         Arrival::Gone => pages::failed(broker, None, Failure::Expired),
     }
 }
@@ -124,7 +124,7 @@ async fn settle(
             enter(broker, &mut unit, &identity, verified, joins).await?
         }
         (_, None) => match pending {
-            Some(first) => Arrival::Unknown(first),
+            Some(first) => Arrival::Unknown(Box::new(first)),
             None => by_the_rules(broker, &mut unit, verified).await?,
         },
     };
