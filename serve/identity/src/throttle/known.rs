@@ -86,8 +86,8 @@ impl Known {
         }
     }
 
-    /// As whom an attempt counts. A client is also one of all that are tried at its network, and, where it has never been at
-    /// home while it is elsewhere, one of all strangers that try to be it.
+    /// As whom an attempt counts. One at a client counts as one at any client from this network too; and, once the client has
+    /// proven somewhere who it is, as one of all strangers' wherever it has not.
     fn callers_of(&self, tried: Tried, network: IpAddr) -> impl Iterator<Item = Caller> {
         let own = Caller::at(network, tried);
         let (everybody, strangers) = match tried {

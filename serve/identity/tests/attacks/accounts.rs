@@ -138,7 +138,6 @@ async fn user_enumeration_by_timing() {
     for (what, times) in [("client", clients), ("address", addresses)] {
         let [known, unknown] = times.map(median);
         let (less, more) = (known.min(unknown), known.max(unknown));
-        eprintln!("TIMES {what} {known:?} {unknown:?}");
         assert!(more < less * 3 / 2, "{what}: {known:?} and {unknown:?}");
     }
 }
