@@ -1,6 +1,7 @@
 //! What all of them do when somebody comes from a client: look at the question, ask who it is, and send back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Shares;
 use axum::http::{Method, Uri};
@@ -29,6 +30,17 @@ impl Visit {
 pub(crate) trait Desk: 'static {
     const PROVIDER: Provider;
     const TITLE: &'static str;
+    /// Words of `prompt` by which it asks also whoever is signed in.
+    const PROMPTS: &'static [&'static str];
+    /// Whether it asks whoever has signed in longer ago than the question allows.
+    const KNOWS_MAX_AGE: bool;
+
+    /// Whether somebody who is signed in since so long is asked all the same.
+    fn asks_anew(question: &Fields, since: Duration) -> bool {
+        let most = question.get("max_age").and_then(|text| text.parse().ok()).filter(|_| Self::KNOWS_MAX_AGE);
+        question.words("prompt").iter().any(|word| Self::PROMPTS.contains(word))
+            || most.is_some_and(|most| since >= Duration::from_secs(most))
+    }
 
     /// The client, if the question is one that the provider answers.
     fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>>;
@@ -53,12 +65,16 @@ pub(crate) async fn authorize<D: Desk>(
             Ok(client) => client,
             Err(response) => return *response,
         };
+        let now = state.now();
         let awaited = state.service(D::PROVIDER).awaited.clone();
+        let awaited = awaited.filter(|(_, signed_in)| {
+            !D::asks_anew(&visit.fields, (now - *signed_in).try_into().unwrap_or_default())
+        });
         let said = visit.field("username").trim().to_lowercase();
         if is_answer && (visit.fields.get("cancel").is_some() || said.is_empty()) {
             return D::refuse(state, &visit);
         }
-        match if is_answer { Some(said) } else { awaited } {
+        match if is_answer { Some(said) } else { awaited.map(|(person, _)| person) } {
             None => page::who(D::TITLE, &visit.path, &visit.fields),
             Some(person) if state.account(D::PROVIDER, &person).refuses => D::refuse(state, &visit),
             Some(person) => D::admit(state, &visit, &client, &person),

@@ -77,6 +77,8 @@ struct Google;
 impl Desk for Google {
     const PROVIDER: Provider = PROVIDER;
     const TITLE: &'static str = "Google";
+    const PROMPTS: &'static [&'static str] = &["select_account"];
+    const KNOWS_MAX_AGE: bool = true;
 
     fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>> {
         let told = |status, what: &str| Err(Box::new(page::told(status, what)));

@@ -51,11 +51,16 @@ fn wish(purpose: &Purpose) -> Wish<'_> {
     match purpose {
         Purpose::Authorize(request) => Wish {
             hint: request.login_hint.as_deref(),
-            prompt: request.prompt,
+            prompt: match (request.prompt, request.max_age) {
+                // Whoever is signed in there since yesterday would come back at once, and pass for somebody who is there.
+                (Prompt::Needed, Some(_)) => Prompt::Login,
+                (prompt, _) => prompt,
+            },
             max_age: request.max_age,
             keeps_tokens: false,
         },
         Purpose::Account => Wish::default(),
+        Purpose::Again => Wish { prompt: Prompt::Login, ..Wish::default() },
         // Whoever is signed in there already may not be whom the person means.
         Purpose::Link { .. } => Wish { prompt: Prompt::SelectAccount, ..Wish::default() },
     }
