@@ -8,6 +8,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "accounts", sql: include_str!("../migrations/0001_accounts.sql") },
     Migration { version: 2, name: "audit", sql: audit::MIGRATION },
     Migration { version: 3, name: "provider", sql: include_str!("../migrations/0003_provider.sql") },
+    Migration {
+        version: 4,
+        name: "grant-providers",
+        sql: include_str!("../migrations/0004_grant_providers.sql"),
+    },
 ];
 
 /// The version of the schema that this program expects.

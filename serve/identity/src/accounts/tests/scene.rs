@@ -56,7 +56,7 @@ impl Scene {
         migrate(schema::MIGRATIONS, &migrating.database, &migrating.ca, role).await.unwrap();
         let config = ServeConfig::read(variable).unwrap();
         let database = Database::new(&config.stores.database, &config.stores.ca).unwrap();
-        let health = Arc::new(Health::new(&Metrics::new("identity", "0", "test")));
+        let health = Health::new(&Metrics::new("identity", "0", "test"));
         let resolver = Arc::new(NameServers::of_system());
         let http = HttpClient::new(resolver, &config.extra_authorities, Limits::default()).unwrap();
         let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
@@ -101,11 +101,12 @@ impl Scene {
         self.ask(&sql).parse().unwrap()
     }
 
-    /// Gives a client something in a session.
+    /// Gives a client something in a session, or in one that is over.
     pub fn grant(&self, client: &str, account: Uuid, session: Uuid, scope: &str) {
         self.ask(&format!(
             "INSERT INTO grants (id, client_id, account_id, session_id, scope, authenticated_at, created_at) \
-             VALUES (gen_random_uuid(), '{client}', '{account}', '{session}', '{scope}', now(), now())"
+             VALUES (gen_random_uuid(), '{client}', '{account}', nullif('{session}', '{}')::uuid, '{scope}', now(), now())",
+            Uuid::nil()
         ));
     }
 }
