@@ -20,11 +20,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::ServeConfig;
-use crate::state::Broker;
+use crate::state::{Broker, CHECK_LIMIT};
 use crate::{Failure, errands, provider, routes, schema, variable};
-
-/// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
-const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
 
 /// Runs until SIGTERM or SIGINT, and then ends in order.
 pub async fn serve() -> Result<(), Failure> {
@@ -101,7 +98,7 @@ fn broker(config: &ServeConfig, metrics: &Metrics, http: HttpClient) -> Result<B
         config.mail.clone().map(|settings| Mailer::new(settings, Arc::new(NameServers::of_system())));
     let mailer = mailer.transpose()?;
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
-    let broker = Broker::new(config, database, Arc::new(health), http, mailer, made_by)?;
+    let broker = Broker::new(config, database, health, http, mailer, made_by)?;
     broker.upstreams.register(metrics);
     broker.provider.register(metrics);
     Ok(broker)

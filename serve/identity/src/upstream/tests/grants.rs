@@ -94,7 +94,7 @@ impl Scene {
         ]);
         let config = ServeConfig::read(|name| variables.get(name).cloned()).unwrap();
         let database = Database::new(&config.stores.database, &config.stores.ca).unwrap();
-        let health = Arc::new(Health::new(&Metrics::new("identity", "1", "r")));
+        let health = Health::new(&Metrics::new("identity", "1", "r"));
         let resolver = Arc::new(NameServers::of_system());
         let http = HttpClient::new(resolver, &config.extra_authorities, Limits::default()).unwrap();
         let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
