@@ -227,7 +227,7 @@ async fn let_in(
         session::begin(broker, context, entry.account, entry.provider, entry.previous).await?;
     let mut response = match &attempt.purpose {
         Purpose::Authorize(request) => provider::complete(broker, context, &session, request).await?,
-        Purpose::Account | Purpose::Link { .. } => see_other("/account"),
+        Purpose::Account | Purpose::Again | Purpose::Link { .. } => see_other("/account"),
     };
     response.headers_mut().append(SET_COOKIE, cookie);
     end_attempt(&mut response, attempt);

@@ -166,11 +166,9 @@ fn shown_session(broker: &Broker, visitor: &Visitor, row: &Row, texts: &Texts) -
 
 fn shown_grant(broker: &Broker, number: usize, row: &Row) -> ShownGrant {
     let client_id: String = row.get("client_id");
-    let name =
-        broker.settings.client(&client_id).map_or(client_id.as_str(), |client| &client.name).to_owned();
     ShownGrant {
         number: number + 1,
-        name,
+        name: broker.client_name(&client_id).to_owned(),
         client_id,
         since: day(row.get("since")),
         while_away: row.get("while_away"),

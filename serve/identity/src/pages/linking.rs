@@ -13,9 +13,9 @@ use foundation::request::RequestContext;
 
 use super::buttons::{self, Button};
 use super::failed::{Failure, failed};
-use super::show;
 use super::sign_in::redirect_uri;
 use super::texts::{self, Phrase, Texts};
+use super::{cancel, show};
 use crate::accounts;
 use crate::accounts::pending::Pending;
 use crate::attempt::Attempt;
@@ -29,6 +29,7 @@ struct QuestionPage<'a> {
     label: &'a str,
     buttons: Vec<Button>,
     state: &'a str,
+    client: Option<&'a str>,
     unknown: bool,
 }
 
@@ -53,6 +54,7 @@ pub async fn show(
         label,
         buttons: buttons::all(&broker, &texts.linking.with),
         state: &attempt.state,
+        client: cancel::client(&broker, &attempt),
         unknown: pending.tried_another,
     };
     Ok(show::leading_away(show::page(&page)?, redirect_uri(&attempt)))

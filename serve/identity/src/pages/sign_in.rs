@@ -14,9 +14,9 @@ use serde::Deserialize;
 
 use super::buttons::{self, Button};
 use super::failed::Failure;
-use super::show;
 use super::texts::{self, Phrase, Texts};
 use super::visitor::{Away, Visitor};
+use super::{cancel, show};
 use crate::accounts::pending::Pending;
 use crate::attempt::{Attempt, Purpose};
 use crate::session;
@@ -39,6 +39,7 @@ struct SignInPage<'a> {
     failure: Option<&'static texts::Failure>,
     buttons: Vec<Button>,
     state: &'a str,
+    client: Option<&'a str>,
     request: Option<String>,
 }
 
@@ -52,13 +53,8 @@ pub async fn show(
     if signed_in && !wish.again {
         return Ok(Redirect::to("/account").into_response());
     }
-    let attempt = Attempt::begin(Purpose::Account, &*broker.clock, &*broker.randomness);
-    let words = &texts::current().sign_in;
-    let (title, lead) = match signed_in {
-        true => (words.again.clone(), Some(&words.again_why)),
-        false => (words.to_account.clone(), None),
-    };
-    page(&broker, &attempt, Saying { title, lead, with: &words.with, failure: None })
+    let purpose = if signed_in { Purpose::Again } else { Purpose::Account };
+    of_attempt(&broker, &Attempt::begin(purpose, &*broker.clock, &*broker.randomness), None)
 }
 
 /// `GET /account/link`: to add another identity to the account, by somebody who has signed in recently.
@@ -81,11 +77,10 @@ pub fn of_attempt(broker: &Broker, attempt: &Attempt, failure: Option<Failure>) 
     let words = &texts.sign_in;
     let (title, lead, with) = match &attempt.purpose {
         Purpose::Authorize(request) => {
-            let client = broker.settings.client(&request.client_id);
-            let name = client.map_or(request.client_id.as_str(), |client| client.name.as_str());
-            (words.to.with("client", name), None, &words.with)
+            (words.to.with("client", broker.client_name(&request.client_id)), None, &words.with)
         }
         Purpose::Account => (words.to_account.clone(), None, &words.with),
+        Purpose::Again => (words.again.clone(), Some(&words.again_why), &words.with),
         Purpose::Link { .. } => (texts.add.title.clone(), Some(&texts.add.text), &texts.add.with),
     };
     page(broker, attempt, Saying { title, lead, with, failure })
@@ -126,6 +121,7 @@ fn page(broker: &Broker, attempt: &Attempt, saying: Saying) -> Result<Response, 
         failure: saying.failure.map(|failure| failure.words(texts)),
         buttons: buttons::all(broker, saying.with),
         state: &attempt.state,
+        client: cancel::client(broker, attempt),
         request: saying
             .failure
             .and_then(|_| request::current())
@@ -141,6 +137,6 @@ fn page(broker: &Broker, attempt: &Attempt, saying: Saying) -> Result<Response, 
 pub(super) fn redirect_uri(attempt: &Attempt) -> Option<&str> {
     match &attempt.purpose {
         Purpose::Authorize(request) => Some(&request.redirect_uri),
-        Purpose::Account | Purpose::Link { .. } => None,
+        Purpose::Account | Purpose::Again | Purpose::Link { .. } => None,
     }
 }

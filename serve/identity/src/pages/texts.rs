@@ -117,6 +117,7 @@ texts! {
         again_why: Phrase,
         with: Phrase,
         is_down: Phrase,
+        back: Phrase,
         fine: Phrase,
     }
 
