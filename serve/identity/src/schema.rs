@@ -13,6 +13,7 @@ pub const MIGRATIONS: &[Migration] = &[
         name: "grant-providers",
         sql: include_str!("../migrations/0004_grant_providers.sql"),
     },
+    Migration { version: 5, name: "told-names", sql: include_str!("../migrations/0005_told_names.sql") },
 ];
 
 /// The version of the schema that this program expects.

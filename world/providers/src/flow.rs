@@ -7,6 +7,8 @@ use axum::extract::State as Shares;
 use axum::http::{Method, Uri};
 use axum::response::Response;
 
+use time::OffsetDateTime;
+
 use crate::fields::Fields;
 use crate::keys::challenge;
 use crate::page;
@@ -18,6 +20,8 @@ use crate::world::{Code, Grant, State, World};
 pub(crate) struct Visit {
     pub(crate) path: String,
     pub(crate) fields: Fields,
+    /// When whoever comes has signed in: now, unless the provider knew the browser.
+    pub(crate) signed_in: OffsetDateTime,
 }
 
 impl Visit {
@@ -59,8 +63,9 @@ pub(crate) async fn authorize<D: Desk>(
 ) -> Response {
     let is_answer = method == Method::POST;
     let fields = Fields::of(if is_answer { &body } else { uri.query().unwrap_or_default() });
-    let visit = Visit { path: uri.path().to_owned(), fields };
+    let path = uri.path().to_owned();
     world.change(|state| {
+        let mut visit = Visit { path, fields, signed_in: state.now() };
         let client = match D::check(state, &visit) {
             Ok(client) => client,
             Err(response) => return *response,
@@ -68,8 +73,11 @@ pub(crate) async fn authorize<D: Desk>(
         let now = state.now();
         let awaited = state.service(D::PROVIDER).awaited.clone();
         let awaited = awaited.filter(|(_, signed_in)| {
-            !D::asks_anew(&visit.fields, (now - *signed_in).try_into().unwrap_or_default())
+            !is_answer && !D::asks_anew(&visit.fields, (now - *signed_in).try_into().unwrap_or_default())
         });
+        if let Some((_, signed_in)) = &awaited {
+            visit.signed_in = *signed_in;
+        }
         let said = visit.field("username").trim().to_lowercase();
         if is_answer && (visit.fields.get("cancel").is_some() || said.is_empty()) {
             return D::refuse(state, &visit);
@@ -90,6 +98,8 @@ pub(crate) fn code(visit: &Visit, client: &Registration, person: &str, scope: St
         redirect_uri: visit.field("redirect_uri").to_owned(),
         nonce: owned("nonce"),
         challenge: owned("code_challenge"),
+        // Told to whoever has said how long ago it may be (OpenID Connect Core 1.0, section 2).
+        auth_time: visit.fields.get("max_age").map(|_| visit.signed_in.unix_timestamp()),
         is_offline: false,
     }
 }

@@ -161,7 +161,7 @@ fn redeem(state: &mut State, fields: &Fields, client: &Registration) -> Response
         return bad("Invalid code verifier.");
     }
     let refresh = code.is_offline.then(|| state.service(PROVIDER).hand_out_refresh("1//", &code.grant));
-    let mut answer = answer(state, client, &code.grant, code.nonce.as_deref());
+    let mut answer = answer(state, client, &code.grant, (code.nonce.as_deref(), code.auth_time));
     if let Some(refresh) = refresh {
         answer["refresh_token"] = refresh.into();
     }
@@ -171,12 +171,17 @@ fn redeem(state: &mut State, fields: &Fields, client: &Registration) -> Response
 fn refresh(state: &mut State, fields: &Fields, client: &Registration) -> Response {
     let grant = state.service(PROVIDER).refresh(fields.get("refresh_token").unwrap_or_default()).cloned();
     match grant.filter(|grant| grant.client_id == client.client_id) {
-        Some(grant) => Json(answer(state, client, &grant, None)).into_response(),
+        Some(grant) => Json(answer(state, client, &grant, (None, None))).into_response(),
         None => refused(StatusCode::BAD_REQUEST, "invalid_grant", "Token has been expired or revoked."),
     }
 }
 
-fn answer(state: &mut State, client: &Registration, grant: &Grant, nonce: Option<&str>) -> Value {
+fn answer(
+    state: &mut State,
+    client: &Registration,
+    grant: &Grant,
+    (nonce, auth_time): (Option<&str>, Option<i64>),
+) -> Value {
     let ends = state.now() + ACCESS_LASTS;
     let access = state.service(PROVIDER).hand_out_access("ya29.", grant, ends);
     let account = state.account(PROVIDER, &grant.person);
@@ -185,6 +190,9 @@ fn answer(state: &mut State, client: &Registration, grant: &Grant, nonce: Option
     claims["azp"] = client.client_id.as_str().into();
     if let Some(nonce) = nonce {
         claims["nonce"] = nonce.into();
+    }
+    if let Some(auth_time) = auth_time {
+        claims["auth_time"] = auth_time.into();
     }
     let id_token = id_token(state, PROVIDER, client, claims, &access);
     json!({

@@ -163,6 +163,8 @@ pub(crate) struct Code {
     pub(crate) redirect_uri: String,
     pub(crate) nonce: Option<String>,
     pub(crate) challenge: Option<String>,
+    /// When the person has signed in, where the client wants to know.
+    pub(crate) auth_time: Option<i64>,
     /// Whether the client may go on while the person is away.
     pub(crate) is_offline: bool,
 }

@@ -31,6 +31,8 @@ struct QuestionPage<'a> {
     state: &'a str,
     client: Option<&'a str>,
     unknown: bool,
+    failure: Option<&'static texts::Failure>,
+    request: Option<String>,
 }
 
 /// `GET /linking/{state}`
@@ -42,6 +44,19 @@ pub async fn show(
     let Some((attempt, pending)) = waiting(&broker, &headers, &state) else {
         return failed(&broker, None, Failure::Expired);
     };
+    question(&broker, &attempt, &pending, None)
+}
+
+/// The question, again where something has failed on the way to its answer.
+///
+/// # Errors
+/// A problem where the page cannot be made.
+pub fn question(
+    broker: &Broker,
+    attempt: &Attempt,
+    pending: &Pending,
+    failure: Option<Failure>,
+) -> Result<Response, Problem> {
     let texts = texts::current();
     let label = broker.label(&pending.verified.provider);
     let came = match &pending.verified.email {
@@ -52,12 +67,14 @@ pub async fn show(
         texts,
         came: came.with("provider", label),
         label,
-        buttons: buttons::all(&broker, &texts.linking.with),
+        buttons: buttons::all(broker, &texts.linking.with),
         state: &attempt.state,
-        client: cancel::client(&broker, &attempt),
+        client: cancel::client(broker, attempt),
         unknown: pending.tried_another,
+        failure: failure.map(|failure| failure.words(texts)),
+        request: failure.and_then(|_| super::failed::request()),
     };
-    Ok(show::leading_away(show::page(&page)?, redirect_uri(&attempt)))
+    Ok(show::leading_away(show::page(&page)?, redirect_uri(attempt)))
 }
 
 /// `POST /linking/{state}/new`: there is none, the person says.

@@ -18,8 +18,9 @@ use super::failed::{Failure, failed};
 use super::show;
 use super::texts::{self, Texts};
 use crate::accounts::recovery;
+use crate::secret;
+use crate::session::{self, Proven};
 use crate::state::Broker;
-use crate::{secret, session};
 
 #[derive(Template)]
 #[template(path = "recover.html")]
@@ -52,6 +53,7 @@ pub async fn enter(
         page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         return Ok(page);
     }
+    let previous = session::current(&broker, &headers).await?;
     let mut unit = broker.writes.begin_without_key(&Origin::of(None, &context)).await?;
     let account = match recovery::redeem(&mut unit, &secret).await {
         Ok(account) => account,
@@ -66,10 +68,9 @@ pub async fn enter(
         }
         Err(problem) => return Err(problem),
     };
+    let proven = Proven { account, provider: recovery::PROVIDER, at: None };
+    let (_, cookie) = session::begin(&broker, &context, &mut unit, proven, previous.as_ref()).await?;
     unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await?;
-    let previous = session::current(&broker, &headers).await?;
-    let (_, cookie) =
-        session::begin(&broker, &context, account, recovery::PROVIDER, previous.as_ref()).await?;
     let mut response = Redirect::to("/account").into_response();
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)

@@ -9,14 +9,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use foundation::extract::Query;
 use foundation::problem::{Problem, codes};
-use foundation::request;
 use serde::Deserialize;
 
 use super::buttons::{self, Button};
 use super::failed::Failure;
 use super::texts::{self, Phrase, Texts};
 use super::visitor::{Away, Visitor};
-use super::{cancel, show};
+use super::{cancel, failed, linking, show};
 use crate::accounts::pending::Pending;
 use crate::attempt::{Attempt, Purpose};
 use crate::session;
@@ -86,13 +85,31 @@ pub fn of_attempt(broker: &Broker, attempt: &Attempt, failure: Option<Failure>) 
     page(broker, attempt, Saying { title, lead, with, failure })
 }
 
-/// The page again, after something has failed, as an attempt of its own: the one that failed may have been used.
+/// The page again, after something has failed, as an attempt of its own: the one that failed may have been used. Whoever
+/// waited for an answer beside it waits on.
 ///
 /// # Errors
 /// A problem where the page cannot be made.
-pub fn again(broker: &Broker, failed: &Attempt, failure: Failure) -> Result<Response, Problem> {
-    let next = Attempt::begin(failed.purpose.clone(), &*broker.clock, &*broker.randomness);
-    let mut page = of_attempt(broker, &next, Some(failure))?;
+pub fn again(
+    broker: &Broker,
+    headers: &HeaderMap,
+    failed: &Attempt,
+    failure: Failure,
+) -> Result<Response, Problem> {
+    let (keys, randomness) = (&broker.sealing, &*broker.randomness);
+    let next = Attempt::begin(failed.purpose.clone(), &*broker.clock, randomness);
+    let waiting = Pending::of(headers, failed, keys)
+        .and_then(|pending| Some((pending.set_cookie(&next, keys, randomness)?, pending)));
+    let mut page = match waiting {
+        Some((cookie, pending)) => {
+            let mut page = linking::question(broker, &next, &pending, Some(failure))?;
+            let attempt = next.set_cookie(keys, randomness).ok_or_else(too_long)?;
+            page.headers_mut().append(SET_COOKIE, attempt);
+            page.headers_mut().append(SET_COOKIE, cookie);
+            page
+        }
+        None => of_attempt(broker, &next, Some(failure))?,
+    };
     *page.status_mut() = failure.status();
     page.headers_mut().append(SET_COOKIE, failed.clear_cookie());
     page.headers_mut().append(SET_COOKIE, Pending::clear_cookie(failed));
@@ -109,10 +126,7 @@ struct Saying {
 
 fn page(broker: &Broker, attempt: &Attempt, saying: Saying) -> Result<Response, Problem> {
     let cookie = attempt.set_cookie(&broker.sealing, &*broker.randomness);
-    let cookie = cookie.ok_or_else(|| {
-        Problem::new(&codes::REQUEST_REFUSED)
-            .detail("The request is longer than a browser keeps; send shorter parameters.")
-    })?;
+    let cookie = cookie.ok_or_else(too_long)?;
     let texts = texts::current();
     let page = SignInPage {
         texts,
@@ -122,15 +136,17 @@ fn page(broker: &Broker, attempt: &Attempt, saying: Saying) -> Result<Response, 
         buttons: buttons::all(broker, saying.with),
         state: &attempt.state,
         client: cancel::client(broker, attempt),
-        request: saying
-            .failure
-            .and_then(|_| request::current())
-            .map(|context| context.request_id.to_string()),
+        request: saying.failure.and_then(|_| failed::request()),
     };
     let page = show::page_with(StatusCode::OK, &page)?;
     let mut page = show::leading_away(page, redirect_uri(attempt));
     page.headers_mut().append(SET_COOKIE, cookie);
     Ok(page)
+}
+
+fn too_long() -> Problem {
+    let detail = "The request is longer than a browser keeps; send shorter parameters.";
+    Problem::new(&codes::REQUEST_REFUSED).detail(detail)
 }
 
 /// Where the answer to the attempt goes in the end.

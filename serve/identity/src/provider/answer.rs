@@ -121,6 +121,7 @@ mod tests {
             nonce: None,
             challenge: None,
             prompt: Prompt::Needed,
+            consents: false,
             max_age: None,
             login_hint: None,
             subject: None,

@@ -161,6 +161,7 @@ mod tests {
             nonce: None,
             challenge: None,
             prompt,
+            consents: false,
             max_age,
             login_hint: None,
             subject: subject.map(Uuid::from_u128),

@@ -43,12 +43,13 @@ macro_rules! expired {
 }
 
 /// In order: what others hang on comes after them.
-const SWEEPS: [Sweep; 9] = [
+const SWEEPS: [Sweep; 10] = [
     // A code that is used again ends its grant, as long as it is known.
     Sweep { name: "codes", sql: expired!("codes", "hash"), kept: HOUR },
     Sweep { name: "tokens", sql: expired!("issued_tokens", "hash"), kept: Duration::ZERO },
     Sweep { name: "assertions", sql: expired!("used_assertions", "issuer, hash"), kept: Duration::ZERO },
     Sweep { name: "recoveries", sql: expired!("recoveries", "secret_hash"), kept: DAY },
+    Sweep { name: "names", sql: expired!("told_names", "provider, subject"), kept: Duration::ZERO },
     // A session that ended by itself ends what was given out in it, as one that was ended does.
     Sweep {
         name: "sessions",

@@ -68,16 +68,10 @@ pub async fn end(
         }
     }
     let because = if ending.and_offline { "revoked" } else { "signed-out" };
-    let values = vec![
-        Box::new(sessions.clone()) as _,
-        Box::new(now) as _,
-        Box::new(because) as _,
-        Box::new(ending.and_offline) as _,
-    ];
-    unit.transaction.later(END_GRANTS, values);
-    let count = sessions.len();
-    unit.transaction.later(END, vec![Box::new(sessions)]);
-    Ok(count)
+    // Now: a session that begins with the same write must not be one that is ending.
+    unit.transaction.query(END_GRANTS, &[&sessions, &now, &because, &ending.and_offline]).await?;
+    unit.transaction.query(END, &[&sessions]).await?;
+    Ok(sessions.len())
 }
 
 fn listens(settings: Option<&Settings>, client_id: &str) -> bool {

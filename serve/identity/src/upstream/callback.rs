@@ -69,7 +69,7 @@ pub(super) async fn finish(
             if let Some(reason) = error.denial() {
                 note_denied(broker, context, provider, reason).await?;
             }
-            pages::failed(broker, Some(&attempt), error.failure())
+            pages::failed(broker, Some((&attempt, headers)), error.failure())
         }
     }
 }

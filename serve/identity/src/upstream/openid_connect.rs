@@ -47,6 +47,10 @@ impl Manner for OpenIdConnect {
         [prompt, max_age, hints(wish)].into_iter().flatten().collect()
     }
 
+    fn tells_age(&self) -> bool {
+        true
+    }
+
     fn person(&self, token: &IdToken, _: Option<&str>) -> Result<Person, UpstreamError> {
         let is_vouched = self.vouches && says_yes(token.email_verified.as_ref());
         let (given_name, family_name) = names(token.name.as_deref());

@@ -165,6 +165,7 @@ pub fn verified(provider: &str, subject: &str, address: Option<(&str, bool)>) ->
         given_name: Some("Ada".to_owned()),
         family_name: Some("Lovelace".to_owned()),
         picture: None,
+        authenticated_at: None,
         tokens: Some(UpstreamTokens {
             access: format!("access-of-{provider}-{subject}"),
             refresh: None,
@@ -184,6 +185,7 @@ pub fn authorization() -> Purpose {
         nonce: None,
         challenge: None,
         prompt: crate::request::Prompt::Needed,
+        consents: false,
         max_age: None,
         login_hint: None,
         subject: None,
