@@ -18,8 +18,8 @@ use super::visitor::{Away, Visitor};
 use super::{cancel, failed, linking, show};
 use crate::accounts::pending::Pending;
 use crate::attempt::{Attempt, Purpose};
-use crate::session;
 use crate::state::Broker;
+use crate::{provider, session};
 
 /// What somebody who comes to sign in says.
 #[derive(Debug, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Wish {
 struct SignInPage<'a> {
     texts: &'static Texts,
     title: Phrase,
-    lead: Option<&'static Phrase>,
+    lead: Option<Phrase>,
     failure: Option<&'static texts::Failure>,
     buttons: Vec<Button>,
     state: &'a str,
@@ -76,11 +76,13 @@ pub fn of_attempt(broker: &Broker, attempt: &Attempt, failure: Option<Failure>) 
     let words = &texts.sign_in;
     let (title, lead, with) = match &attempt.purpose {
         Purpose::Authorize(request) => {
-            (words.to.with("client", broker.client_name(&request.client_id)), None, &words.with)
+            let name = broker.client_name(&request.client_id);
+            let lead = provider::consent::is_needed(request).then(|| words.acts_for.with("client", name));
+            (words.to.with("client", name), lead, &words.with)
         }
         Purpose::Account => (words.to_account.clone(), None, &words.with),
-        Purpose::Again => (words.again.clone(), Some(&words.again_why), &words.with),
-        Purpose::Link { .. } => (texts.add.title.clone(), Some(&texts.add.text), &texts.add.with),
+        Purpose::Again => (words.again.clone(), Some(words.again_why.clone()), &words.with),
+        Purpose::Link { .. } => (texts.add.title.clone(), Some(texts.add.text.clone()), &texts.add.with),
     };
     page(broker, attempt, Saying { title, lead, with, failure })
 }
@@ -119,7 +121,7 @@ pub fn again(
 /// What the page says.
 struct Saying {
     title: Phrase,
-    lead: Option<&'static Phrase>,
+    lead: Option<Phrase>,
     with: &'static Phrase,
     failure: Option<Failure>,
 }
