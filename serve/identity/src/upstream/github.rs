@@ -27,7 +27,7 @@ impl Github {
     pub fn new(at: Option<Url>) -> Self {
         let others = if at.is_some() { &[] } else { HOSTS };
         let api = at.as_ref().map_or_else(|| site(None, API), |at| below(at, "/api/v3"));
-        Self { hosts: Hosts { site: site(at, SITE), others }, api }
+        Self { hosts: Hosts::new(site(at, SITE), others), api }
     }
 }
 

@@ -23,7 +23,7 @@ impl Google {
     /// Where everybody's is, or `at` another site; for the people of a Workspace domain alone, where one is named.
     pub fn new(at: Option<Url>, hosted_domain: Option<String>) -> Self {
         let others = if at.is_some() { &[] } else { HOSTS };
-        Self { hosts: Hosts { site: site(at, SITE), others }, hosted_domain }
+        Self { hosts: Hosts::new(site(at, SITE), others), hosted_domain }
     }
 }
 

@@ -130,7 +130,9 @@ pub fn of(provider: &Provider) -> Box<dyn Manner> {
         Kind::Github => Box::new(github::Github::new(at)),
         Kind::Microsoft { tenant } => Box::new(microsoft::Microsoft::new(at, tenant)),
         Kind::Apple => Box::new(apple::Apple::new(at)),
-        Kind::OpenIdConnect { vouches } => Box::new(openid_connect::OpenIdConnect::new(at, *vouches)),
+        Kind::OpenIdConnect { vouches, hosts } => {
+            Box::new(openid_connect::OpenIdConnect::new(at, hosts.clone(), *vouches))
+        }
     }
 }
 
