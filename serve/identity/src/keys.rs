@@ -270,6 +270,8 @@ impl Keys {
         let origin = Origin::of_system(None, request_id);
         let mut unit = stores.writes.begin_without_key(&origin).await?;
         store::alone(&unit.transaction).await?;
+        // Not when the write began: whoever waited for another process must not be earlier than what that has made.
+        let now = stores.clock.now();
         let before = self.kept();
         let judge = |row: store::Stored| {
             let opens = self.pair(&row, before.as_deref()).is_some();
@@ -277,12 +279,11 @@ impl Keys {
         };
         let rows = store::all_within(&unit.transaction).await?;
         let known: Vec<Known> = rows.into_iter().map(judge).collect();
-        for step in plan(&known, unit.now()) {
+        for step in plan(&known, now) {
             match step {
                 Step::Make { algorithm, signs_from } => {
                     let pair = make(algorithm).await?;
                     let id = unit.new_id().to_string();
-                    let now = unit.now();
                     let sealed = pair.seal(&id, &stores.sealing, &*stores.randomness).map_err(internal)?;
                     let published = pair.published(&id);
                     let known = Known { id, algorithm, signs_from, published_until: None, opens: true };
