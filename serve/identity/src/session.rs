@@ -32,6 +32,8 @@ const SEEN: Duration = Duration::from_secs(60);
 
 const FIND: &str = "SELECT id, account_id, provider, authenticated_at, last_seen_at FROM browser_sessions \
      WHERE secret_hash = $1 AND expires_at > $2";
+const LASTS: &str =
+    "SELECT FROM browser_sessions WHERE id = $1 AND account_id = $2 AND expires_at > $3 FOR UPDATE";
 const USE: &str =
     "UPDATE browser_sessions SET last_seen_at = $2, expires_at = $3 WHERE id = $1 AND expires_at > $2";
 const RENEW: &str = "UPDATE browser_sessions SET secret_hash = $3, provider = $4, authenticated_at = $5, \
@@ -81,6 +83,15 @@ pub async fn current(broker: &Broker, headers: &HeaderMap) -> Result<Option<Brow
             .await?;
     }
     Ok(Some(session))
+}
+
+/// Whether a session of the account lasts still; until the transaction ends, nobody ends it then.
+///
+/// # Errors
+/// The problem of the database.
+pub async fn lasts(unit: &Unit, session: Uuid, account: Uuid) -> Result<bool, Problem> {
+    let rows = unit.transaction.query(LASTS, &[&session, &account, &unit.now()]).await?;
+    Ok(!rows.is_empty())
 }
 
 /// By what forms of the session that the headers name are guarded; none where they name none.

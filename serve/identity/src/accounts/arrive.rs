@@ -248,7 +248,7 @@ async fn sign_in(
     Ok(Entered { session: begun.0, cookie: begun.1 })
 }
 
-/// Adds the identity to the account whose session asked for it.
+/// Adds the identity to the account whose session asked for it, and lasts still.
 async fn link(
     broker: &Broker,
     unit: &mut Unit,
@@ -256,17 +256,19 @@ async fn link(
     known: Option<Identity>,
     verified: &Verified,
 ) -> Result<Arrival, Problem> {
-    match known {
-        Some(identity) if identity.account != account => return Ok(Arrival::Taken),
-        Some(_) => {
-            let account = alone(unit, account).await?;
-            let Some(identity) = still(unit, verified, account.id).await? else { return Ok(Arrival::Gone) };
+    if known.as_ref().is_some_and(|identity| identity.account != account) {
+        return Ok(Arrival::Taken);
+    }
+    let account = alone(unit, account).await?;
+    if !session::lasts(unit, session, account.id).await? {
+        return Ok(Arrival::Gone);
+    }
+    match (known, still(unit, verified, account.id).await?) {
+        (None, _) => join::join(broker, unit, &account, verified, Because::Linked(session)).await?,
+        (Some(_), Some(identity)) => {
             join::come_again(broker, unit, &account, &identity, verified).await?;
         }
-        None => {
-            let account = alone(unit, account).await?;
-            join::join(broker, unit, &account, verified, Because::Linked(session)).await?;
-        }
+        (Some(_), None) => return Ok(Arrival::Gone),
     }
     Ok(Arrival::Linked)
 }

@@ -138,7 +138,12 @@ async fn whoever_comes_twice_at_once_is_one() {
 }
 
 /// Comes back as this person while somebody else has the account to itself, who does this to it first.
-async fn comes_meanwhile(scene: &Scene, browser: &mut Browser, person: Verified, sql: &'static str) -> Got {
+async fn comes_meanwhile(
+    scene: &Scene,
+    browser: &mut Browser,
+    (purpose, person): (Purpose, Verified),
+    sql: &'static str,
+) -> Got {
     let origin = Origin::of_system(None, "test".to_owned());
     let unit = scene.broker.writes.begin_without_key(&origin).await.unwrap();
     let account: uuid::Uuid = scene.ask("SELECT id FROM accounts ORDER BY id LIMIT 1").parse().unwrap();
@@ -152,26 +157,50 @@ async fn comes_meanwhile(scene: &Scene, browser: &mut Browser, person: Verified,
         unit.transaction.query(sql, &[]).await.unwrap();
         unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.unwrap();
     };
-    tokio::join!(browser.come(scene, Purpose::Account, person), meanwhile).0
+    tokio::join!(browser.come(scene, purpose, person), meanwhile).0
+}
+
+/// Somebody whom Google knows, in a browser.
+async fn of_google(scene: &Scene) -> Browser {
+    let mut browser = Browser::default();
+    browser.come(scene, Purpose::Account, verified("google", "1", Some((ADA, true)))).await;
+    browser
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
-async fn what_is_decided_holds_when_it_is_done() {
+async fn whoever_waits_to_join_by_an_address_does_not_once_nobody_vouches_for_it() {
     let scene = Scene::new().await;
-    let mut browser = Browser::default();
-    browser.come(&scene, Purpose::Account, verified("google", "1", Some((ADA, true)))).await;
-    // The address stops being vouched for while somebody waits to join by it.
-    let sql = "UPDATE accounts SET email_vouched = false";
+    of_google(&scene).await;
     let mut other = Browser::default();
-    let got = comes_meanwhile(&scene, &mut other, verified("github", "7", Some((ADA, true))), sql).await;
+    let comes = (Purpose::Account, verified("github", "7", Some((ADA, true))));
+    let sql = "UPDATE accounts SET email_vouched = false";
+    let got = comes_meanwhile(&scene, &mut other, comes, sql).await;
     assert!(other.question(&scene, &got).is_some(), "{}", got.location);
     assert_eq!(scene.count("identities"), 1);
-    // The identity is removed while somebody waits to come in with it.
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn whoever_waits_to_come_in_with_an_identity_does_not_once_it_is_removed() {
+    let scene = Scene::new().await;
+    of_google(&scene).await;
     let mut late = Browser::default();
-    let sql = "DELETE FROM identities";
-    let got = comes_meanwhile(&scene, &mut late, verified("google", "1", Some((ADA, true))), sql).await;
+    let comes = (Purpose::Account, verified("google", "1", Some((ADA, true))));
+    let got = comes_meanwhile(&scene, &mut late, comes, "DELETE FROM identities").await;
     assert_eq!((got.status, late.account(&scene).await), (400, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn whoever_waits_to_link_does_not_once_the_session_has_ended() {
+    let scene = Scene::new().await;
+    let mut browser = of_google(&scene).await;
+    let session = browser.session(&scene).await.unwrap();
+    let purpose = Purpose::Link { account: session.account, session: session.id };
+    let comes = (purpose, verified("github", "8", None));
+    let got = comes_meanwhile(&scene, &mut browser, comes, "DELETE FROM browser_sessions").await;
+    assert_eq!((got.status, scene.count("identities")), (400, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
