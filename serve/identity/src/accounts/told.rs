@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foundation::auth::cookie;
@@ -101,7 +101,7 @@ pub fn carried(broker: &Broker, headers: &HeaderMap, verified: Verified) -> Veri
 /// Lets the browser carry the name where it could not be written down, and drop it where it was.
 ///
 /// # Errors
-/// The outcome's.
+/// The outcome's, with the name in a cookie of its answer.
 pub fn carry(
     broker: &Broker,
     headers: &HeaderMap,
@@ -115,13 +115,10 @@ pub fn carry(
             }
             Ok(response)
         }
-        Err(problem) if is_said_once(broker, verified) => {
-            let mut response = problem.into_response();
-            if let Some(cookie) = set_cookie(broker, verified) {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            Ok(response)
-        }
+        Err(problem) if is_said_once(broker, verified) => Err(match set_cookie(broker, verified) {
+            Some(cookie) => problem.header(SET_COOKIE, cookie),
+            None => problem,
+        }),
         Err(problem) => Err(problem),
     }
 }

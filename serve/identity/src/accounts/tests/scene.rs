@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::header::{COOKIE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use foundation::clock::SystemRandomness;
 use foundation::clock::testing::FixedClock;
 use foundation::database::Database;
@@ -234,7 +234,8 @@ impl Browser {
 
     pub async fn come_with(&mut self, scene: &Scene, attempt: Attempt, verified: Verified) -> Got {
         let (context, headers) = (scene.context(), self.headers());
-        let response = arrive(&scene.broker, &context, &headers, attempt, verified).await.unwrap();
+        let response = arrive(&scene.broker, &context, &headers, attempt, verified).await;
+        let response = response.unwrap_or_else(IntoResponse::into_response);
         self.keep(&response)
     }
 
