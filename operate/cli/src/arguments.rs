@@ -228,6 +228,12 @@ pub enum IdentityCommand {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Read and verify the issuer's log of what was done.
+    Audit {
+        /// What to do.
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Write a client's secret into a file that nobody else can read; it is never shown.
     #[command(after_help = "Example:\n  bastide identity secret wiki --output wiki.secret")]
     Secret {
@@ -274,6 +280,40 @@ pub enum KeysCommand {
         /// Let the new keys sign at once and forget all others: for keys that somebody else may have.
         #[arg(long)]
         now: bool,
+    },
+}
+
+/// What to do with the issuer's audit log.
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// List what was done, the newest first.
+    #[command(after_help = "Example:\n  bastide identity audit list --action session.begin --most 20")]
+    List {
+        /// So many at most.
+        #[arg(long)]
+        most: Option<u32>,
+        /// Only this action.
+        #[arg(long)]
+        action: Option<String>,
+        /// Only what was done by this account.
+        #[arg(long, value_name = "ACCOUNT")]
+        by: Option<String>,
+        /// Only what was done to this resource.
+        #[arg(long, value_name = "ID")]
+        to: Option<String>,
+        /// Only what was done in this request.
+        #[arg(long, value_name = "ID")]
+        request: Option<String>,
+    },
+    /// Verify that the log is as it was sealed, and print its head; exit code 4 where it is not.
+    #[command(
+        after_help = "Keep the head elsewhere, and give it back: so it shows where somebody has written the end anew.\n\n\
+        Example:\n  bastide identity audit verify --known 1207:5d0c1e6f…"
+    )]
+    Verify {
+        /// A head that was kept elsewhere, which the log must have.
+        #[arg(long, value_name = "NUMBER:HASH")]
+        known: Option<String>,
     },
 }
 

@@ -101,8 +101,11 @@ client_id = "example.shop"
 key_file = "apple.p8"
 key_id = "ABC123DEFG"
 team_id = "DEF123GHIJ"
+key_expires = 2027-05-01
 [identity.oidc.work]
 issuer = "https://login.work.example"
+hosts = ["tokens.work.example"]
+client_secret_expires = 2027-06-01
 label = "Work"
 client_id = "w"
 client_secret_file = "work"

@@ -169,8 +169,12 @@ pub struct OidcProvider {
     pub issuer: ServiceUrl,
     /// Identifier that it gave the issuer.
     pub client_id: String,
+    /// Further hosts at which it is, beside the issuer's own.
+    pub hosts: Vec<String>,
     /// File that holds the secret that it gave the issuer.
     pub client_secret_file: PathBuf,
+    /// Day on which the secret stops working, where the provider sets one.
+    pub client_secret_expires: Option<Date>,
     /// Scopes asked for.
     pub scopes: Vec<String>,
     /// Whether its word for an address counts.
@@ -272,5 +276,7 @@ pub enum Credential {
         key_id: String,
         /// Identifier of the team it belongs to.
         team_id: String,
+        /// Day on which it is to be replaced, where somebody has set one.
+        expires: Option<Date>,
     },
 }

@@ -11,6 +11,7 @@ pub mod pending;
 pub mod profile;
 pub mod recovery;
 pub mod store;
+mod told;
 pub mod unlink;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub use notified::notified;
 use crate::session::BrowserSession;
 
 /// After this long the person is asked to sign in again before anything changes how the account is entered.
-const RECENT: Duration = Duration::from_secs(600);
+pub const RECENT: Duration = Duration::from_secs(600);
 
 /// What a login provider tells of one of its people, without being asked (Apple).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -38,6 +38,8 @@ pub enum Purpose {
     Authorize(Box<AuthorizationRequest>),
     /// To see the own account.
     Account,
+    /// To prove once more who it is: to somebody who is there now, and not to a browser that is signed in somewhere.
+    Again,
     /// To add another identity to this account, from a session of it.
     Link {
         /// Whose.

@@ -37,13 +37,18 @@ pub enum Errand {
     },
 }
 
+/// What kinds there are.
+pub const KINDS: [&str; 2] = [BACK_CHANNEL_LOGOUT, MAIL];
+const BACK_CHANNEL_LOGOUT: &str = "back_channel_logout";
+const MAIL: &str = "mail";
+
 impl Errand {
     /// What kind it is, as it is kept and counted.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::BackChannelLogout { .. } => "back_channel_logout",
-            Self::Mail { .. } => "mail",
+            Self::BackChannelLogout { .. } => BACK_CHANNEL_LOGOUT,
+            Self::Mail { .. } => MAIL,
         }
     }
 }

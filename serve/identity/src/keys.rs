@@ -82,6 +82,8 @@ struct Ring {
     published: Bytes,
     /// To verify what the issuer has signed itself, also with keys that others do not need any more.
     own: Arc<KeySet>,
+    /// Names of those that do not open.
+    closed: Vec<String>,
     looked_at: OffsetDateTime,
 }
 
@@ -136,7 +138,24 @@ impl Keys {
         let known = ring.keys.iter().map(|key| &key.known);
         let signs = plan::signs(known, algorithm, self.stores.clock.now());
         let key = ring.keys.iter().find(|key| Some(&key.known) == signs);
-        key.map(|key| Arc::clone(&key.pair)).ok_or_else(|| unavailable("There is no key to sign with yet."))
+        key.map(|key| Arc::clone(&key.pair)).ok_or_else(|| unavailable("There is no key to sign with."))
+    }
+
+    /// Whether there is a key to sign with for each algorithm.
+    ///
+    /// # Errors
+    /// What there is not.
+    pub async fn check(&self) -> Result<(), String> {
+        for algorithm in ALGORITHMS {
+            self.signer(algorithm).await.map_err(|problem| {
+                let name = algorithm.name();
+                format!(
+                    "no key signs with {name} ({}); see `identity keys rotate --now`",
+                    problem.code().title
+                )
+            })?;
+        }
+        Ok(())
     }
 
     /// The key set as it is published.
@@ -217,17 +236,31 @@ impl Keys {
         let due = |known: &[Known], now| {
             ALGORITHMS.iter().flat_map(|algorithm| plan::due(known, *algorithm, now)).collect::<Vec<_>>()
         };
-        let mut rows = store::all(&self.stores.database).await?;
-        let known: Vec<Known> = rows.iter().map(|row| row.known.clone()).collect();
-        if !due(&known, self.stores.clock.now()).is_empty() {
+        self.take(store::all(&self.stores.database).await?);
+        if !due(&self.known(), self.stores.clock.now()).is_empty() {
             self.change(due).await?;
-            rows = store::all(&self.stores.database).await?;
+            self.take(store::all(&self.stores.database).await?);
         }
-        let before = self.kept();
-        let keys = rows.into_iter().filter_map(|row| self.open(row, before.as_deref())).collect();
-        let ring = Ring::of(keys, self.stores.clock.now());
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ring));
         Ok(())
+    }
+
+    /// Keeps in mind what there is.
+    fn take(&self, rows: Vec<store::Stored>) {
+        let before = self.kept();
+        let (mut keys, mut closed) = (Vec::new(), Vec::new());
+        for row in rows {
+            match self.pair(&row, before.as_deref()) {
+                Some(pair) => keys.push(Key { known: row.known, published: row.published, pair }),
+                None => closed.push(row.known.id),
+            }
+        }
+        let ring = Ring::of(keys, closed, self.stores.clock.now());
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ring));
+    }
+
+    /// What is known of those that open.
+    fn known(&self) -> Vec<Known> {
+        self.kept().iter().flat_map(|ring| &ring.keys).map(|key| key.known.clone()).collect()
     }
 
     /// Does what `plan` says of the keys that there are, alone among all processes.
@@ -237,16 +270,23 @@ impl Keys {
         let origin = Origin::of_system(None, request_id);
         let mut unit = stores.writes.begin_without_key(&origin).await?;
         store::alone(&unit.transaction).await?;
-        let known = store::known(&unit.transaction).await?;
-        for step in plan(&known, unit.now()) {
+        // Not when the write began: whoever waited for another process must not be earlier than what that has made.
+        let now = stores.clock.now();
+        let before = self.kept();
+        let judge = |row: store::Stored| {
+            let opens = self.pair(&row, before.as_deref()).is_some();
+            Known { opens, ..row.known }
+        };
+        let rows = store::all_within(&unit.transaction).await?;
+        let known: Vec<Known> = rows.into_iter().map(judge).collect();
+        for step in plan(&known, now) {
             match step {
                 Step::Make { algorithm, signs_from } => {
                     let pair = make(algorithm).await?;
                     let id = unit.new_id().to_string();
-                    let now = unit.now();
                     let sealed = pair.seal(&id, &stores.sealing, &*stores.randomness).map_err(internal)?;
                     let published = pair.published(&id);
-                    let known = Known { id, algorithm, signs_from, published_until: None };
+                    let known = Known { id, algorithm, signs_from, published_until: None, opens: true };
                     unit.audit(Event::new("signing-key.create", "signing-key").of(&known.id));
                     store::insert_later(&mut unit.transaction, known, sealed, published, now);
                 }
@@ -265,19 +305,25 @@ impl Keys {
 
     /// The key of a row, which stays what it is as long as it has the same name. One that does not open is not used, and
     /// others still are.
-    fn open(&self, row: store::Stored, before: Option<&Ring>) -> Option<Key> {
-        let kept = before.and_then(|ring| ring.keys.iter().find(|key| key.known.id == row.known.id));
-        let pair = match kept {
-            Some(key) => Arc::clone(&key.pair),
-            None => match Pair::open(&row.known.id, row.known.algorithm, &row.sealed, &self.stores.sealing) {
-                Ok(pair) => Arc::new(pair),
-                Err(error) => {
-                    tracing::error!(%error, key = row.known.id, "a signing key cannot be used");
-                    return None;
+    fn pair(&self, row: &store::Stored, before: Option<&Ring>) -> Option<Arc<Pair>> {
+        let id = &row.known.id;
+        if let Some(kept) = before.and_then(|ring| ring.keys.iter().find(|key| key.known.id == *id)) {
+            return Some(Arc::clone(&kept.pair));
+        }
+        match Pair::open(id, row.known.algorithm, &row.sealed, &self.stores.sealing) {
+            Ok(pair) => Some(Arc::new(pair)),
+            Err(error) => {
+                if before.is_none_or(|ring| !ring.closed.contains(id)) {
+                    tracing::error!(
+                        %error,
+                        key = id,
+                        "a signing key cannot be opened, and another one signs in its place; put its sealing key back \
+                         into SEALING_KEYS_FILE, or forget it with `identity keys rotate --now`"
+                    );
                 }
-            },
-        };
-        Some(Key { known: row.known, published: row.published, pair })
+                None
+            }
+        }
     }
 
     fn note_ages(&self) {
@@ -294,14 +340,14 @@ impl Keys {
 }
 
 impl Ring {
-    fn of(keys: Vec<Key>, now: OffsetDateTime) -> Self {
+    fn of(keys: Vec<Key>, closed: Vec<String>, now: OffsetDateTime) -> Self {
         let set = |keys: Vec<&Value>| json!({ "keys": keys });
         let published = keys.iter().filter(|key| key.known.is_published(now)).map(|key| &key.published);
         let published = Bytes::from(set(published.collect()).to_string());
         let own = set(keys.iter().map(|key| &key.published).collect());
         // What was just written as a key set can be read as one.
         let own = serde_json::from_value(own).map_or_else(|_| KeySet::of(none()), KeySet::of);
-        Self { keys, published, own: Arc::new(own), looked_at: now }
+        Self { keys, published, own: Arc::new(own), closed, looked_at: now }
     }
 }
 

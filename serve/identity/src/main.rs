@@ -10,6 +10,7 @@ use foundation::{migrate, tls};
 
 mod accounts;
 mod attempt;
+mod audit;
 mod config;
 mod errands;
 mod keys;
@@ -28,6 +29,7 @@ mod state;
 mod throttle;
 mod upstream;
 
+use audit::{AuditCommand, AuditError};
 use config::MigrateConfig;
 use keys::command::{KeysCommand, KeysError};
 use session::command::{SessionsCommand, SessionsError};
@@ -56,6 +58,11 @@ enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Read and verify the log of what was done
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// List and end the sessions of people
     Sessions {
         #[command(subcommand)]
@@ -68,6 +75,15 @@ impl From<KeysError> for Failure {
         match error {
             KeysError::Environment(problems) => Self::Environment(problems),
             error => Self::Keys(error),
+        }
+    }
+}
+
+impl From<AuditError> for Failure {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Environment(problems) => Self::Environment(problems),
+            error => Self::Audit(error),
         }
     }
 }
@@ -101,7 +117,11 @@ enum Failure {
     #[error(transparent)]
     Keys(KeysError),
     #[error(transparent)]
+    Audit(AuditError),
+    #[error(transparent)]
     Sessions(SessionsError),
+    #[error("{0} has broken off, which it never may; the log says why")]
+    Lost(&'static str),
     #[error("preparing to ask other services: {0}; check EXTRA_CA_FILE")]
     Services(#[from] rustls::Error),
     #[error("preparing to send mail: {0}; is every certificate in EXTRA_CA_FILE an authority's?")]
@@ -119,6 +139,10 @@ async fn main() -> ExitCode {
         .install_default()
         .expect("nothing has chosen a cryptography provider before the first line of main");
     let outcome = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Audit { command } => match audit::run(command, variable).await {
+            Ok(code) => return code,
+            Err(error) => Err(error.into()),
+        },
         Command::Serve => process::serve().await,
         Command::Migrate => run_migrations().await,
         Command::Recover { user } => recover::run(&user, variable).await,

@@ -3,6 +3,7 @@
 mod account;
 pub mod assets;
 mod buttons;
+mod cancel;
 mod changes;
 mod delete;
 mod failed;
@@ -36,6 +37,7 @@ pub fn routes() -> Router<Arc<Broker>> {
     Router::new()
         .route("/", get(async || Redirect::to("/account")))
         .route("/sign-in", get(sign_in::show))
+        .route("/cancel/{state}", post(cancel::cancel))
         .route("/linking/{state}", get(linking::show))
         .route("/linking/{state}/new", post(linking::go_on_as_new))
         .route("/account", get(account::show))

@@ -1,7 +1,9 @@
 //! The process that serves.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +21,14 @@ use foundation::{server, tls};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::config::ServeConfig;
-use crate::state::Broker;
-use crate::{Failure, errands, provider, routes, schema, sealing, variable};
+use crate::state::{Broker, CHECK_LIMIT};
+use crate::{Failure, audit, errands, provider, routes, schema, sealing, variable};
 
-/// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
-const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
+/// Longer than the longest request for a sign-in.
+const LONGEST_URI: usize = 20 << 10;
 
 /// Runs until SIGTERM or SIGINT, and then ends in order.
 pub async fn serve() -> Result<(), Failure> {
@@ -47,7 +50,9 @@ pub async fn serve() -> Result<(), Failure> {
         edges: Edges::new(config.trusted_proxies.clone()),
         secrets: scrubber.clone(),
     };
-    let border = Border { contexts, metrics: Arc::clone(&metrics), limits: border::Limits::default() };
+    // Every parameter of an authorization request may be as long as it may be.
+    let limits = border::Limits { uri_bytes: LONGEST_URI, ..border::Limits::default() };
+    let border = Border { contexts, metrics: Arc::clone(&metrics), limits };
     JsonLines::new(Arc::new(SystemClock), scrubber, std::io::stdout()).install(reports)?;
     tracing::info!(
         address = %config.listen.application,
@@ -60,7 +65,7 @@ pub async fn serve() -> Result<(), Failure> {
         "serving"
     );
     broker.upstreams.watch();
-    tokio::spawn(keep(Arc::clone(&broker), config.sealing_keys_file.clone(), hangup));
+    let kept = keep(&broker, config.sealing_keys_file.clone(), hangup);
     // Metrics stay readable while requests are finished: their task ends with the process.
     tokio::spawn(server::serve(
         metrics_listener,
@@ -73,14 +78,19 @@ pub async fn serve() -> Result<(), Failure> {
     let reporting = delivery.map(|delivery| tokio::spawn(delivery.run(told(ended))));
     let counts = errands::Counts::default();
     metrics.register(|registry| counts.register(registry));
-    let errands = tokio::spawn(errands::run(Arc::clone(&broker), counts, told(stopped.clone())));
+    let ends = stopped.clone();
+    let errands = tokio::spawn(errands::run(Arc::clone(&broker), counts, move || told(ends.clone())));
     let serving = server::serve(listener, tls, routes::router(broker, border), told(stopped));
     let stopping = async {
-        told_to_stop(terminate, interrupt).await;
+        let lost = tokio::select! {
+            () = told_to_stop(terminate, interrupt) => None,
+            lost = kept => Some(lost),
+        };
         // Whoever does not listen any more has ended.
         let _ = stop.send(true);
+        lost
     };
-    tokio::join!(serving, stopping);
+    let ((), lost) = tokio::join!(serving, stopping);
     // One that panicked has said so in the log.
     let _ = errands.await;
     // Nothing fails any more: what did, is reported.
@@ -88,8 +98,13 @@ pub async fn serve() -> Result<(), Failure> {
     if let Some(reporting) = reporting {
         let _ = reporting.await;
     }
-    tracing::info!("stopped");
-    Ok(())
+    match lost {
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        Some(task) => Err(Failure::Lost(task)),
+    }
 }
 
 fn broker(config: &ServeConfig, metrics: &Metrics, http: HttpClient) -> Result<Broker, Failure> {
@@ -103,7 +118,7 @@ fn broker(config: &ServeConfig, metrics: &Metrics, http: HttpClient) -> Result<B
         config.mail.clone().map(|settings| Mailer::new(settings, Arc::new(NameServers::of_system())));
     let mailer = mailer.transpose()?;
     let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
-    let broker = Broker::new(config, database, Arc::new(health), http, mailer, made_by)?;
+    let broker = Broker::new(config, database, health, http, mailer, made_by)?;
     broker.upstreams.register(metrics);
     broker.provider.register(metrics);
     broker.throttle.register(metrics);
@@ -135,10 +150,45 @@ fn reports(
     Some(ErrorReports::new(tracker, scrubber.clone(), clock, randomness, metrics))
 }
 
+/// Work that goes on as long as the process lives.
+type Endless = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Keeps what has to be kept in order as long as the process lives. What is undone at its end is done by the next one.
-async fn keep(broker: Arc<Broker>, sealing_keys: PathBuf, hangup: Signal) {
-    let follow = sealing::keep(&broker.sealing, &sealing_keys, hangup);
-    tokio::join!(broker.provider.keys.keep(), provider::sweep::keep(&broker), follow);
+fn keep(
+    broker: &Arc<Broker>,
+    sealing_keys: PathBuf,
+    hangup: Signal,
+) -> impl Future<Output = &'static str> + use<> {
+    let (keys, swept, sealed) = (Arc::clone(broker), Arc::clone(broker), Arc::clone(broker));
+    let ring = Arc::clone(&broker.sealing);
+    first_lost([
+        (
+            "looking after the signing keys",
+            Box::pin(async move { keys.provider.keys.keep().await }) as Endless,
+        ),
+        ("sweeping", Box::pin(async move { provider::sweep::keep(&swept).await })),
+        ("sealing the audit log", Box::pin(async move { audit::keep(&sealed).await })),
+        (
+            "following the sealing keys",
+            Box::pin(async move { sealing::keep(&ring, &sealing_keys, hangup).await }),
+        ),
+    ])
+}
+
+/// Does each as a task of its own; the name of the first that has ended, which none may, by a panic.
+fn first_lost<const N: usize>(
+    all: [(&'static str, Endless); N],
+) -> impl Future<Output = &'static str> + use<N> {
+    let mut tasks = JoinSet::new();
+    let names: HashMap<_, _> = all.into_iter().map(|(name, work)| (tasks.spawn(work).id(), name)).collect();
+    async move {
+        let id = match tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => Some(id),
+            Some(Err(error)) => Some(error.id()),
+            None => None,
+        };
+        id.and_then(|id| names.get(&id).copied()).unwrap_or("a task")
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -155,5 +205,19 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_breaks_off_is_named() {
+        let lost = first_lost([
+            ("one", Box::pin(std::future::pending()) as Endless),
+            ("other", Box::pin(async { panic!("as a mistake does") })),
+        ]);
+        assert_eq!(tokio::time::timeout(Duration::from_secs(10), lost).await, Ok("other"));
     }
 }

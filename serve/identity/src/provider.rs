@@ -10,6 +10,7 @@ mod claims;
 mod client;
 mod code;
 mod codes;
+pub mod consent;
 mod discovery;
 mod exchange;
 mod grant;

@@ -20,6 +20,9 @@ pub struct AuthorizationRequest {
     pub challenge: Option<String>,
     /// How the person is to be asked.
     pub prompt: Prompt,
+    /// Whether the person is to consent anew.
+    #[serde(default)]
+    pub consents: bool,
     /// For how many seconds a sign-in is recent enough.
     pub max_age: Option<u64>,
     /// Who is expected to sign in.

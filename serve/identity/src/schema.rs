@@ -8,6 +8,12 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "accounts", sql: include_str!("../migrations/0001_accounts.sql") },
     Migration { version: 2, name: "audit", sql: audit::MIGRATION },
     Migration { version: 3, name: "provider", sql: include_str!("../migrations/0003_provider.sql") },
+    Migration {
+        version: 4,
+        name: "grant-providers",
+        sql: include_str!("../migrations/0004_grant_providers.sql"),
+    },
+    Migration { version: 5, name: "told-names", sql: include_str!("../migrations/0005_told_names.sql") },
 ];
 
 /// The version of the schema that this program expects.

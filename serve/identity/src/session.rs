@@ -6,14 +6,13 @@ mod end;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
-use foundation::audit::{Event, Origin};
+use foundation::audit::Event;
 use foundation::auth::cookie;
 use foundation::auth::session::SessionKey;
 use foundation::problem::Problem;
 use foundation::request::{self, RequestContext};
 use foundation::telemetry::Line;
 use foundation::write::Unit;
-use foundation::write::idempotency::Answer;
 use time::OffsetDateTime;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
@@ -28,18 +27,20 @@ pub const COOKIE: &str = "__Host-session";
 /// A session that is not used for this long ends.
 const IDLE: Duration = Duration::from_secs(12 * 3600);
 /// A session ends this long after the person proved who they are, used or not.
-const ABSOLUTE: Duration = Duration::from_secs(7 * 86_400);
+pub const ABSOLUTE: Duration = Duration::from_secs(7 * 86_400);
 /// That a session is used is written once in this long.
 const SEEN: Duration = Duration::from_secs(60);
 
 const FIND: &str = "SELECT id, account_id, provider, authenticated_at, last_seen_at, expires_at FROM browser_sessions \
      WHERE secret_hash = $1";
+const LASTS: &str =
+    "SELECT FROM browser_sessions WHERE id = $1 AND account_id = $2 AND expires_at > $3 FOR UPDATE";
 const USE: &str =
     "UPDATE browser_sessions SET last_seen_at = $2, expires_at = $3 WHERE id = $1 AND expires_at > $2";
 const RENEW: &str = "UPDATE browser_sessions SET secret_hash = $3, provider = $4, authenticated_at = $5, \
-     last_seen_at = $5, expires_at = $6, address = $7, user_agent = $8 WHERE id = $1 AND account_id = $2 RETURNING id";
+     last_seen_at = $9, expires_at = $6, address = $7, user_agent = $8 WHERE id = $1 AND account_id = $2 RETURNING id";
 const INSERT: &str = "INSERT INTO browser_sessions (id, account_id, secret_hash, provider, authenticated_at, \
-     last_seen_at, expires_at, address, user_agent) VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)";
+     last_seen_at, expires_at, address, user_agent) VALUES ($1, $2, $3, $4, $5, $9, $6, $7, $8)";
 
 /// A browser in which somebody is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +98,15 @@ async fn unknown(broker: &Broker, now: OffsetDateTime) -> Result<Option<BrowserS
     }
 }
 
+/// Whether a session of the account lasts still; until the transaction ends, nobody ends it then.
+///
+/// # Errors
+/// The problem of the database.
+pub async fn lasts(unit: &Unit, session: Uuid, account: Uuid) -> Result<bool, Problem> {
+    let rows = unit.transaction.query(LASTS, &[&session, &account, &unit.now()]).await?;
+    Ok(!rows.is_empty())
+}
+
 /// By what forms of the session that the headers name are guarded; none where they name none.
 #[must_use]
 pub fn key(headers: &HeaderMap) -> Option<SessionKey> {
@@ -119,37 +129,49 @@ pub fn clear_cookie() -> HeaderValue {
 /// this browser ends where it was another account's; where it was this one's, it goes on under the new secret, so that
 /// nobody is signed out at clients by proving once more who they are.
 ///
+/// It begins with the write in which it was found out who somebody is, who then is in or has used up nothing.
+///
 /// # Errors
 /// The problem of the database.
 pub async fn begin(
     broker: &Broker,
     context: &RequestContext,
-    account: Uuid,
-    provider: &str,
+    unit: &mut Unit,
+    proven: Proven<'_>,
     previous: Option<&BrowserSession>,
 ) -> Result<(BrowserSession, HeaderValue), Problem> {
-    let origin = Origin { actor_kind: "person", actor_id: Some(account), ..Origin::of(None, context) };
-    Line::say(|line| line.person(account, None));
-    let mut unit = broker.writes.begin_without_key(&origin).await?;
+    let Proven { account, provider, at } = proven;
+    unit.go_on_as(account, None).await?;
     let value = secret::new(unit.randomness());
-    let beginning = Beginning { account, hash: secret::hash(&value).to_vec(), provider, context };
+    let authenticated_at = at.map_or(unit.now(), |at| at.min(unit.now()));
+    let hash = secret::hash(&value).to_vec();
+    let beginning = Beginning { account, hash, provider, authenticated_at, context };
     let id = match previous {
-        Some(previous) if previous.account == account => renew(&mut unit, previous.id, &beginning).await?,
+        Some(previous) if previous.account == account => renew(unit, previous.id, &beginning).await?,
         Some(previous) => {
             let ending = Ending { one: Some(previous.id), ..Ending::default() };
-            end(&mut unit, Some(&broker.settings), previous.account, ending).await?;
+            end(unit, Some(&broker.settings), previous.account, ending).await?;
             None
         }
         None => None,
     };
-    let id = id.unwrap_or_else(|| insert(&mut unit, &beginning));
+    let id = id.unwrap_or_else(|| insert(unit, &beginning));
     unit.audit(Event::new("session.begin", "session").of(id).changed("provider", (), provider));
-    let authenticated_at = unit.now();
-    unit.end(Ok(Answer::empty(axum::http::StatusCode::NO_CONTENT))).await?;
     let session = BrowserSession { id, account, provider: provider.to_owned(), authenticated_at };
     let seconds = ABSOLUTE.as_secs();
     let cookie = format!("{COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}");
     Ok((session, HeaderValue::try_from(cookie).expect("base 64 is allowed in a header")))
+}
+
+/// Who somebody has proven to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Proven<'a> {
+    /// Whose the browser is.
+    pub account: Uuid,
+    /// With which login provider.
+    pub provider: &'a str,
+    /// When, where it was not now.
+    pub at: Option<OffsetDateTime>,
 }
 
 /// What a session begins with.
@@ -157,6 +179,7 @@ struct Beginning<'a> {
     account: Uuid,
     hash: Vec<u8>,
     provider: &'a str,
+    authenticated_at: OffsetDateTime,
     context: &'a RequestContext,
 }
 
@@ -164,9 +187,10 @@ struct Beginning<'a> {
 async fn renew(unit: &mut Unit, id: Uuid, beginning: &Beginning<'_>) -> Result<Option<Uuid>, Problem> {
     let now = unit.now();
     let (address, user_agent) = from(beginning.context);
-    let Beginning { account, hash, provider, .. } = beginning;
-    let ends = ends(now, now);
-    let values: [&(dyn ToSql + Sync); 8] = [&id, account, hash, provider, &now, &ends, &address, &user_agent];
+    let Beginning { account, hash, provider, authenticated_at, .. } = beginning;
+    let ends = ends(*authenticated_at, now);
+    let values: [&(dyn ToSql + Sync); 9] =
+        [&id, account, hash, provider, authenticated_at, &ends, &address, &user_agent, &now];
     let rows = unit.transaction.query(RENEW, &values).await?;
     Ok(rows.first().map(|row| row.get("id")))
 }
@@ -179,10 +203,11 @@ fn insert(unit: &mut Unit, beginning: &Beginning<'_>) -> Uuid {
         Box::new(beginning.account) as _,
         Box::new(beginning.hash.clone()) as _,
         Box::new(beginning.provider.to_owned()) as _,
-        Box::new(now) as _,
-        Box::new(ends(now, now)) as _,
+        Box::new(beginning.authenticated_at) as _,
+        Box::new(ends(beginning.authenticated_at, now)) as _,
         Box::new(address) as _,
         Box::new(user_agent) as _,
+        Box::new(now) as _,
     ];
     unit.transaction.later(INSERT, values);
     id

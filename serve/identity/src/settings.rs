@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-pub use client::{Algorithm, Client, Proof, SCOPES};
+pub use client::{Algorithm, Client, Proof, SCOPES, UPSTREAM_TOKENS};
 pub use credential::{Certified, Credential, SigningKey};
 pub use provider::{Kind, Provider};
 

@@ -1,6 +1,7 @@
 //! What every request may use.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use foundation::auth::csrf::Csrf;
 use foundation::clock::{Clock, Randomness};
@@ -20,6 +21,9 @@ use crate::provider::Provider;
 use crate::settings::Settings;
 use crate::throttle::Throttle;
 use crate::upstream::Upstreams;
+
+/// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
+pub const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
 
 /// What every request may use.
 #[derive(Debug)]
@@ -64,7 +68,7 @@ impl Broker {
     pub fn new(
         config: &ServeConfig,
         database: Database,
-        health: Arc<Health>,
+        health: Health,
         http: HttpClient,
         mailer: Option<Mailer>,
         made_by: (Arc<dyn Clock>, Arc<dyn Randomness>),
@@ -74,16 +78,21 @@ impl Broker {
         let writes = Writes::new(database.clone(), clock.clone(), randomness.clone(), KEPT_FOR);
         let issuer = config.public_url.as_str().trim_end_matches('/').to_owned();
         let secret = config.secret_key.expose().as_bytes();
-        let keys = Keys::new(Stores {
+        let keys = Arc::new(Keys::new(Stores {
             database: database.clone(),
             writes: writes.clone(),
             sealing: Arc::clone(&config.stores.sealing_keys),
             clock: clock.clone(),
             randomness: randomness.clone(),
+        }));
+        let checked = Arc::clone(&keys);
+        let health = health.check("signing key", CHECK_LIMIT, move || {
+            let keys = Arc::clone(&checked);
+            async move { keys.check().await }
         });
         Ok(Self {
             csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
-            provider: Provider::new(&issuer, Arc::new(keys)),
+            provider: Provider::new(&issuer, keys),
             throttle: Throttle::default(),
             upstreams,
             mailer,
@@ -91,13 +100,19 @@ impl Broker {
             issuer,
             public_url: config.public_url.clone(),
             database,
-            health,
+            health: Arc::new(health),
             settings: config.settings.clone(),
             sealing: Arc::clone(&config.stores.sealing_keys),
             http,
             clock,
             randomness,
         })
+    }
+
+    /// What people call a client; its id where it is not known any more.
+    #[must_use]
+    pub fn client_name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.settings.client(id).map_or(id, |client| &client.name)
     }
 
     /// What people call a login provider; its name where it is not offered any more.

@@ -115,6 +115,9 @@ pub struct Verified {
     pub family_name: Option<String>,
     /// An https URL of a picture.
     pub picture: Option<String>,
+    /// When the person signed in there, where the login provider was asked for that.
+    #[serde(default, with = "time::serde::timestamp::option")]
+    pub authenticated_at: Option<OffsetDateTime>,
     /// The login provider's own tokens, where it gave any worth keeping.
     pub tokens: Option<UpstreamTokens>,
 }

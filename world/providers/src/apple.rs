@@ -67,6 +67,8 @@ struct Apple;
 impl Desk for Apple {
     const PROVIDER: Provider = PROVIDER;
     const TITLE: &'static str = "Apple";
+    const PROMPTS: &'static [&'static str] = &[];
+    const KNOWS_MAX_AGE: bool = false;
 
     fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>> {
         let told = |what: &str| Err(Box::new(page::told(StatusCode::BAD_REQUEST, what)));

@@ -118,7 +118,7 @@ async fn awaits(
     Path(provider): Path<Provider>,
     Json(awaited): Json<Awaited>,
 ) -> StatusCode {
-    control.world.change(|state| state.service(provider).awaited = awaited.person);
+    control.world.change(|state| state.await_person(provider, awaited.person));
     StatusCode::NO_CONTENT
 }
 

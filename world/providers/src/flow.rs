@@ -1,10 +1,13 @@
 //! What all of them do when somebody comes from a client: look at the question, ask who it is, and send back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Shares;
 use axum::http::{Method, Uri};
 use axum::response::Response;
+
+use time::OffsetDateTime;
 
 use crate::fields::Fields;
 use crate::keys::challenge;
@@ -17,6 +20,8 @@ use crate::world::{Code, Grant, State, World};
 pub(crate) struct Visit {
     pub(crate) path: String,
     pub(crate) fields: Fields,
+    /// When whoever comes has signed in: now, unless the provider knew the browser.
+    pub(crate) signed_in: OffsetDateTime,
 }
 
 impl Visit {
@@ -29,6 +34,17 @@ impl Visit {
 pub(crate) trait Desk: 'static {
     const PROVIDER: Provider;
     const TITLE: &'static str;
+    /// Words of `prompt` by which it asks also whoever is signed in.
+    const PROMPTS: &'static [&'static str];
+    /// Whether it asks whoever has signed in longer ago than the question allows.
+    const KNOWS_MAX_AGE: bool;
+
+    /// Whether somebody who is signed in since so long is asked all the same.
+    fn asks_anew(question: &Fields, since: Duration) -> bool {
+        let most = question.get("max_age").and_then(|text| text.parse().ok()).filter(|_| Self::KNOWS_MAX_AGE);
+        question.words("prompt").iter().any(|word| Self::PROMPTS.contains(word))
+            || most.is_some_and(|most| since >= Duration::from_secs(most))
+    }
 
     /// The client, if the question is one that the provider answers.
     fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>>;
@@ -47,18 +63,26 @@ pub(crate) async fn authorize<D: Desk>(
 ) -> Response {
     let is_answer = method == Method::POST;
     let fields = Fields::of(if is_answer { &body } else { uri.query().unwrap_or_default() });
-    let visit = Visit { path: uri.path().to_owned(), fields };
+    let path = uri.path().to_owned();
     world.change(|state| {
+        let mut visit = Visit { path, fields, signed_in: state.now() };
         let client = match D::check(state, &visit) {
             Ok(client) => client,
             Err(response) => return *response,
         };
+        let now = state.now();
         let awaited = state.service(D::PROVIDER).awaited.clone();
+        let awaited = awaited.filter(|(_, signed_in)| {
+            !is_answer && !D::asks_anew(&visit.fields, (now - *signed_in).try_into().unwrap_or_default())
+        });
+        if let Some((_, signed_in)) = &awaited {
+            visit.signed_in = *signed_in;
+        }
         let said = visit.field("username").trim().to_lowercase();
         if is_answer && (visit.fields.get("cancel").is_some() || said.is_empty()) {
             return D::refuse(state, &visit);
         }
-        match if is_answer { Some(said) } else { awaited } {
+        match if is_answer { Some(said) } else { awaited.map(|(person, _)| person) } {
             None => page::who(D::TITLE, &visit.path, &visit.fields),
             Some(person) if state.account(D::PROVIDER, &person).refuses => D::refuse(state, &visit),
             Some(person) => D::admit(state, &visit, &client, &person),
@@ -74,6 +98,8 @@ pub(crate) fn code(visit: &Visit, client: &Registration, person: &str, scope: St
         redirect_uri: visit.field("redirect_uri").to_owned(),
         nonce: owned("nonce"),
         challenge: owned("code_challenge"),
+        // Told to whoever has said how long ago it may be (OpenID Connect Core 1.0, section 2).
+        auth_time: visit.fields.get("max_age").map(|_| visit.signed_in.unix_timestamp()),
         is_offline: false,
     }
 }

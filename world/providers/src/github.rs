@@ -44,6 +44,8 @@ struct Github;
 impl Desk for Github {
     const PROVIDER: Provider = PROVIDER;
     const TITLE: &'static str = "GitHub";
+    const PROMPTS: &'static [&'static str] = &["select_account"];
+    const KNOWS_MAX_AGE: bool = false;
 
     fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>> {
         let Some(client) = state.service(PROVIDER).registration(visit.field("client_id")).cloned() else {

@@ -77,6 +77,8 @@ struct Google;
 impl Desk for Google {
     const PROVIDER: Provider = PROVIDER;
     const TITLE: &'static str = "Google";
+    const PROMPTS: &'static [&'static str] = &["select_account"];
+    const KNOWS_MAX_AGE: bool = true;
 
     fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>> {
         let told = |status, what: &str| Err(Box::new(page::told(status, what)));
@@ -159,7 +161,7 @@ fn redeem(state: &mut State, fields: &Fields, client: &Registration) -> Response
         return bad("Invalid code verifier.");
     }
     let refresh = code.is_offline.then(|| state.service(PROVIDER).hand_out_refresh("1//", &code.grant));
-    let mut answer = answer(state, client, &code.grant, code.nonce.as_deref());
+    let mut answer = answer(state, client, &code.grant, (code.nonce.as_deref(), code.auth_time));
     if let Some(refresh) = refresh {
         answer["refresh_token"] = refresh.into();
     }
@@ -169,12 +171,17 @@ fn redeem(state: &mut State, fields: &Fields, client: &Registration) -> Response
 fn refresh(state: &mut State, fields: &Fields, client: &Registration) -> Response {
     let grant = state.service(PROVIDER).refresh(fields.get("refresh_token").unwrap_or_default()).cloned();
     match grant.filter(|grant| grant.client_id == client.client_id) {
-        Some(grant) => Json(answer(state, client, &grant, None)).into_response(),
+        Some(grant) => Json(answer(state, client, &grant, (None, None))).into_response(),
         None => refused(StatusCode::BAD_REQUEST, "invalid_grant", "Token has been expired or revoked."),
     }
 }
 
-fn answer(state: &mut State, client: &Registration, grant: &Grant, nonce: Option<&str>) -> Value {
+fn answer(
+    state: &mut State,
+    client: &Registration,
+    grant: &Grant,
+    (nonce, auth_time): (Option<&str>, Option<i64>),
+) -> Value {
     let ends = state.now() + ACCESS_LASTS;
     let access = state.service(PROVIDER).hand_out_access("ya29.", grant, ends);
     let account = state.account(PROVIDER, &grant.person);
@@ -183,6 +190,9 @@ fn answer(state: &mut State, client: &Registration, grant: &Grant, nonce: Option
     claims["azp"] = client.client_id.as_str().into();
     if let Some(nonce) = nonce {
         claims["nonce"] = nonce.into();
+    }
+    if let Some(auth_time) = auth_time {
+        claims["auth_time"] = auth_time.into();
     }
     let id_token = id_token(state, PROVIDER, client, claims, &access);
     json!({

@@ -99,9 +99,10 @@ impl Providers {
         self.world.change(|state| state.service(provider).registrations.push(registration));
     }
 
-    /// Whoever comes next is this person, without being asked; nobody, to ask again.
+    /// Whoever comes next is this person, who has signed in just now and is not asked unless the question wants it;
+    /// nobody, to ask again.
     pub fn awaits(&self, provider: Provider, person: Option<&str>) {
-        self.world.change(|state| state.service(provider).awaited = person.map(ToOwned::to_owned));
+        self.world.change(|state| state.await_person(provider, person.map(ToOwned::to_owned)));
     }
 
     /// Does this wrong from now on; nothing, to do everything right again.

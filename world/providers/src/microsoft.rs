@@ -110,6 +110,8 @@ struct Microsoft;
 impl Desk for Microsoft {
     const PROVIDER: Provider = PROVIDER;
     const TITLE: &'static str = "Microsoft";
+    const PROMPTS: &'static [&'static str] = &["login", "select_account"];
+    const KNOWS_MAX_AGE: bool = true;
 
     fn check(state: &mut State, visit: &Visit) -> Result<Registration, Box<Response>> {
         let told = |what: &str| Err(Box::new(page::told(StatusCode::BAD_REQUEST, what)));

@@ -57,6 +57,12 @@ impl State {
         self.places.get(&provider).unwrap_or(&Place::World).origin(host)
     }
 
+    /// Whoever comes next is signed in already, from now on; nobody, to ask again.
+    pub(crate) fn await_person(&mut self, provider: Provider, person: Option<String>) {
+        let now = self.now();
+        self.service(provider).awaited = person.map(|person| (person, now));
+    }
+
     pub(crate) fn service(&mut self, provider: Provider) -> &mut Service {
         self.services.entry(provider).or_default()
     }
@@ -123,8 +129,8 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Service {
     pub(crate) registrations: Vec<Registration>,
-    /// Who comes next, without being asked.
-    pub(crate) awaited: Option<String>,
+    /// Who comes next and is signed in already, since when.
+    pub(crate) awaited: Option<(String, OffsetDateTime)>,
     pub(crate) fault: Option<Fault>,
     /// The last one that fits signs; all are published.
     keys: Vec<Key>,
@@ -157,6 +163,8 @@ pub(crate) struct Code {
     pub(crate) redirect_uri: String,
     pub(crate) nonce: Option<String>,
     pub(crate) challenge: Option<String>,
+    /// When the person has signed in, where the client wants to know.
+    pub(crate) auth_time: Option<i64>,
     /// Whether the client may go on while the person is away.
     pub(crate) is_offline: bool,
 }

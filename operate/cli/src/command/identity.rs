@@ -1,6 +1,6 @@
 //! `bastide identity`: the issuer's own commands, run on its host, and its clients' secrets.
 
-use crate::arguments::{Arguments, Identity, IdentityCommand, KeysCommand, SessionsCommand};
+use crate::arguments::{Arguments, AuditCommand, Identity, IdentityCommand, KeysCommand, SessionsCommand};
 use crate::exit::Exit;
 use crate::operator::{self, Operator};
 use anyhow::{Context, Result, bail};
@@ -49,20 +49,43 @@ pub async fn run(arguments: &Arguments, options: &Identity) -> Result<Exit> {
             let answer = ask(&operator, host, &words).await?;
             Ok(answer.show(arguments, |keys| json!({ "keys": keys.lines().collect::<Vec<_>>() })))
         }
+        IdentityCommand::Audit { command: AuditCommand::List { most, action, by, to, request } } => {
+            let most = most.map(|most| most.to_string());
+            let mut words = vec!["audit", "list"];
+            words.extend(arguments.json.then_some("--json"));
+            let options =
+                [("--most", &most), ("--action", action), ("--by", by), ("--to", to), ("--request", request)];
+            let named: Vec<String> = options.into_iter().filter_map(given).collect();
+            words.extend(named.iter().map(String::as_str));
+            let answer = ask(&operator, host, &words).await?;
+            Ok(answer.show(arguments, |lines| json!({ "events": documents(lines) })))
+        }
+        IdentityCommand::Audit { command: AuditCommand::Verify { known } } => {
+            let known = given(("--known", known));
+            let words: Vec<&str> = ["audit", "verify"].into_iter().chain(known.as_deref()).collect();
+            let answer = ask(&operator, host, &words).await?;
+            // Also where the log is broken, it says where.
+            print!("{}", answer.stdout);
+            Ok(match answer.code {
+                Some(0) => Exit::Done,
+                Some(4) => Exit::CheckFailed,
+                _ => Exit::Failed,
+            })
+        }
         IdentityCommand::Secret { client, output } => write_secret(arguments, &operator, client, output),
     }
 }
 
 /// What the issuer's program said.
 struct Answer {
-    succeeded: bool,
+    code: Option<i32>,
     stdout: String,
 }
 
 impl Answer {
     /// Prints it, or what it means as a document.
     fn show(self, arguments: &Arguments, document: impl FnOnce(&str) -> serde_json::Value) -> Exit {
-        match (self.succeeded, arguments.json) {
+        match (self.code == Some(0), arguments.json) {
             (false, _) => return Exit::Failed,
             (true, true) => println!("{}", document(&self.stdout)),
             (true, false) => print!("{}", self.stdout),
@@ -77,10 +100,17 @@ async fn ask(operator: &Operator, host: &Host, words: &[&str]) -> Result<Answer>
     command.arg("-F").arg(operator.ssh.path()).arg(host.name.as_str());
     command.args(remote(&host.ssh.user, words)).stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = command.output().await.context("start ssh")?;
-    Ok(Answer {
-        succeeded: output.status.success(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-    })
+    Ok(Answer { code: output.status.code(), stdout: String::from_utf8_lossy(&output.stdout).into_owned() })
+}
+
+/// An option of the issuer's program, as one word, so that no value passes for another option.
+fn given((name, value): (&str, &Option<String>)) -> Option<String> {
+    value.as_ref().map(|value| format!("{name}={value}"))
+}
+
+/// The documents that a text has one of in each line.
+fn documents(lines: &str) -> Vec<serde_json::Value> {
+    lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// The command line for the host's shell, which gets every word as it is.
@@ -121,6 +151,9 @@ mod tests {
     fn the_hosts_shell_gets_every_word_as_it_is() {
         let line = remote("root", &["recover", "--", "a b'; rm -rf /"]).join(" ");
         assert_eq!(line, "'/usr/local/sbin/bastide-identity' 'recover' '--' 'a b'\\''; rm -rf /'");
+        let option = given(("--action", &Some("--by".to_owned())));
+        assert_eq!((option.as_deref(), given(("--by", &None))), (Some("--action=--by"), None));
+        assert_eq!(documents("{\"a\": 1}\n{\"a\": 2}\n").len(), 2);
         assert_eq!(remote("ops", &["x"]).first().map(String::as_str), Some("'sudo'"));
     }
 }

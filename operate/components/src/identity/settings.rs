@@ -5,7 +5,7 @@ use bastide_platform::{
     APP_CLIENT, Algorithm, Client, Credential, Linking, LoginProvider, OidcProvider, Pkce, Platform,
 };
 use serde::Serialize;
-use toml::value::Datetime;
+use toml::value::{Date, Datetime};
 
 /// Name of the file with a client's secret.
 pub(crate) fn secret_of(client: &str) -> String {
@@ -40,7 +40,7 @@ fn application(platform: &Platform) -> Client {
         pkce: Pkce::Required,
         algorithm: Algorithm::Es256,
         scopes: ["openid", "email", "profile"].map(str::to_owned).into(),
-        // Nobody else asks for them: the application keeps none itself.
+        // For people who let it, once it asks for the scope: the application keeps none itself.
         upstream_tokens: true,
     }
 }
@@ -85,6 +85,8 @@ struct WrittenProvider {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     vouches: bool,
     at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<String>,
 }
 
 /// The file's content.
@@ -139,19 +141,23 @@ fn login_provider(login: &LoginProvider) -> WrittenProvider {
     };
     match &login.credential {
         Credential::Secret { expires, .. } => {
-            let expires = expires.map(|date| Datetime { date: Some(date), time: None, offset: None });
-            WrittenProvider { secret_file: file("secret"), expires, ..written }
+            WrittenProvider { secret_file: file("secret"), expires: expires.map(day), ..written }
         }
         Credential::Certificate { .. } => {
             WrittenProvider { certificate_file: file("pem"), key_file: file("key"), ..written }
         }
-        Credential::SigningKey { key_id, team_id, .. } => WrittenProvider {
+        Credential::SigningKey { key_id, team_id, expires, .. } => WrittenProvider {
+            expires: expires.map(day),
             key_file: file("key"),
             key_id: Some(key_id.clone()),
             team_id: Some(team_id.clone()),
             ..written
         },
     }
+}
+
+fn day(date: Date) -> Datetime {
+    Datetime { date: Some(date), time: None, offset: None }
 }
 
 fn oidc_provider(provider: &OidcProvider) -> WrittenProvider {
@@ -162,7 +168,9 @@ fn oidc_provider(provider: &OidcProvider) -> WrittenProvider {
         client_id: provider.client_id.clone(),
         secret_file: Some(handed(&credential_of(&provider.name, "secret"))),
         scopes: provider.scopes.clone(),
+        expires: provider.client_secret_expires.map(day),
         vouches: provider.vouches,
+        hosts: provider.hosts.clone(),
         at: Some(provider.issuer.to_string()),
         ..WrittenProvider::default()
     }

@@ -106,7 +106,8 @@ fn signing_key(section: &Section<'_>) -> Option<Credential> {
     let file = section.require("key_file", "key_file = \"secrets/apple.p8\"");
     let key_id = section.require("key_id", "key_id = \"ABC123DEFG\"");
     let team_id = section.require("team_id", "team_id = \"DEF123GHIJ\"");
-    Some(Credential::SigningKey { file: file?, key_id: key_id?, team_id: team_id? })
+    let expires = section.get("key_expires");
+    Some(Credential::SigningKey { file: file?, key_id: key_id?, team_id: team_id?, expires })
 }
 
 /// The key of a table as a name; anything else is a mistake.
@@ -135,8 +136,11 @@ fn oidc_provider(entry: &Entry<'_>) -> Option<OidcProvider> {
     let issuer = required_url(&section, "issuer");
     let client_id = section.require("client_id", "client_id = \"…\"");
     let secret = section.require("client_secret_file", "client_secret_file = \"secrets/…\"");
+    let hosts = section.entry("hosts").and_then(|entry| entry.items());
+    let hosts = hosts.map(|items| items.iter().filter_map(host).collect::<Vec<String>>());
     let (label, scopes, vouches) =
         (section.get("label"), section.or("scopes", default), section.or("vouches", false));
+    let client_secret_expires = section.get("client_secret_expires");
     section.finish();
     let name = name?;
     Some(OidcProvider {
@@ -144,10 +148,22 @@ fn oidc_provider(entry: &Entry<'_>) -> Option<OidcProvider> {
         name,
         issuer: issuer?,
         client_id: client_id?,
+        hosts: hosts.unwrap_or_default(),
         client_secret_file: secret?,
+        client_secret_expires,
         scopes,
         vouches,
     })
+}
+
+/// The name of a host of somebody else's.
+fn host(entry: &Entry<'_>) -> Option<String> {
+    let text = String::read(entry)?;
+    if let Some(help) = names::wrong_domain(&text) {
+        entry.reject(format!("\"{text}\" cannot be the name of a host"), help.to_owned());
+        return None;
+    }
+    Some(text)
 }
 
 fn required_url(section: &Section<'_>, key: &'static str) -> Option<ServiceUrl> {

@@ -370,6 +370,7 @@ client_id = "test.shop"
 key_file = "secrets/apple.p8"
 key_id = "K"
 team_id = "T"
+key_expires = 2027-04-01
 [identity.providers.microsoft]
 client_id = "m"
 client_secret_file = "secrets/microsoft"
@@ -378,6 +379,8 @@ client_secret_expires = 2027-05-01
     let identity = parse(&format!("{REAL}{text}")).settings.identity;
     assert_eq!((identity.linking, identity.broker), (Linking::Ask, Broker::Bastide));
     assert_eq!(identity.providers[0].scopes, ["name", "email"]);
+    let Credential::SigningKey { expires, .. } = &identity.providers[0].credential else { panic!("a key") };
+    assert_eq!(expires.map(|day| day.to_string()).as_deref(), Some("2027-04-01"));
     let Credential::Secret { expires, .. } = &identity.providers[1].credential else { panic!("a secret") };
     assert_eq!(expires.map(|day| day.to_string()).as_deref(), Some("2027-05-01"));
 
@@ -430,6 +433,16 @@ fn clients_and_further_providers_are_read_strictly() {
     assert_has(&wrong_after(google), &["google has a table of its own", "[identity.providers.google]"]);
     let taken = google.replace("oidc.google", "oidc.recovery");
     assert_has(&wrong_after(&taken), &["recovery means something else to the issuer"]);
+    let work = "[identity.oidc.work]\nissuer = \"https://l.example\"\nclient_id = \"w\"\nclient_secret_file = \"s\"\n";
+    let read = |more: &str| parse(&format!("{REAL}{work}{more}")).settings.identity.oidc.remove(0);
+    let whole = read("hosts = [\"tokens.l.example\"]\nclient_secret_expires = 2027-06-01\n");
+    assert_eq!(whole.hosts, ["tokens.l.example"]);
+    assert_eq!(whole.client_secret_expires.map(|day| day.to_string()).as_deref(), Some("2027-06-01"));
+    assert!(read("").hosts.is_empty());
+    for host in ["https://tokens.l.example", "tokens.l.example:8443", "localhost"] {
+        let hosts = format!("{work}hosts = [\"{host}\"]\n");
+        assert_has(&wrong_after(&hosts), &["cannot be the name of a host"]);
+    }
     let tenant =
         "[identity.providers.google]\nclient_id = \"g\"\nclient_secret_file = \"s\"\ntenant = \"t\"\n";
     assert_has(&wrong_after(tenant), &["unknown key `tenant`"]);

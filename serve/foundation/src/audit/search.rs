@@ -161,6 +161,12 @@ impl View {
         })
     }
 
+    /// What belongs to no organization, for whoever runs the platform.
+    #[must_use]
+    pub fn of_platform(database: &Database, request_id: Arc<str>) -> Self {
+        Self { database: database.clone(), organization: Uuid::nil(), only: None, request_id }
+    }
+
     /// Names what is listed with this filter: a cursor belongs to it.
     #[must_use]
     pub fn name(&self, filter: &Filter) -> String {

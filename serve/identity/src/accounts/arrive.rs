@@ -15,9 +15,10 @@ use super::join::{self, Because};
 use super::linking::{Decision, decide};
 use super::pending::Pending;
 use super::store::{self, Account, Identity};
+use super::told;
 use crate::attempt::{Attempt, Purpose};
 use crate::pages::{self, Failure};
-use crate::session::BrowserSession;
+use crate::session::{BrowserSession, Proven};
 use crate::state::Broker;
 use crate::upstream::Verified;
 use crate::{provider, session};
@@ -28,18 +29,33 @@ const LONGEST_SUBJECT: usize = 255;
 /// What became of it.
 #[derive(Debug, PartialEq, Eq)]
 enum Arrival {
-    /// The person is this account's.
-    In(Uuid),
+    /// The person is an account's, and signed in.
+    In(Box<Entered>),
     /// The identity was linked to the session's account.
     Linked,
     /// The identity is another account's already.
     Taken,
-    /// The person is asked first.
-    Ask,
+    /// The person is asked first: who it is.
+    Ask(Box<Verified>),
     /// The person came with an identity that has no account, to answer the question about another.
     Unknown(Box<Pending>),
-    /// The session that wanted to link has ended.
+    /// The session that wanted to link has ended, or the identity was removed at this moment.
     Gone,
+}
+
+/// Somebody who is signed in, with the header `Set-Cookie` of the session.
+#[derive(Debug, PartialEq, Eq)]
+struct Entered {
+    session: BrowserSession,
+    cookie: HeaderValue,
+}
+
+/// With what somebody comes in, and who was signed in in the browser before.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    context: &'a RequestContext,
+    previous: Option<&'a BrowserSession>,
+    verified: &'a Verified,
 }
 
 /// Lets in whoever has come back from a login provider, by the rules of linking: as an account that there is, as a new one,
@@ -55,20 +71,29 @@ pub async fn arrive(
     verified: Verified,
 ) -> Result<Response, Problem> {
     let Some(verified) = within_bounds(verified) else {
-        return pages::failed(broker, Some(&attempt), Failure::NotBelieved);
+        return pages::failed(broker, Some((&attempt, headers)), Failure::NotBelieved);
     };
+    let verified = told::carried(broker, headers, verified);
+    let outcome = answer(broker, context, headers, &attempt, &verified).await;
+    told::carry(broker, headers, &verified, outcome)
+}
+
+async fn answer(
+    broker: &Broker,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    attempt: &Attempt,
+    verified: &Verified,
+) -> Result<Response, Problem> {
     let previous = session::current(broker, headers).await?;
-    let pending = Pending::of(headers, &attempt, &broker.sealing);
-    let arrival = settle(broker, context, &attempt, previous.as_ref(), &verified, pending).await?;
-    match arrival {
-        Arrival::In(account) => {
-            let in_with = Entry { account, provider: &verified.provider, previous: previous.as_ref() };
-            let_in(broker, context, &attempt, in_with).await
-        }
-        Arrival::Linked => Ok(over(&attempt, &pages::Notice::Linked.at("/account"))),
-        Arrival::Taken => Ok(over(&attempt, &pages::Notice::Taken.at("/account"))),
-        Arrival::Ask => ask(broker, &attempt, Pending { verified, tried_another: false }),
-        Arrival::Unknown(first) => ask(broker, &attempt, Pending { tried_another: true, ..*first }),
+    let pending = Pending::of(headers, attempt, &broker.sealing);
+    let entry = Entry { context, previous: previous.as_ref(), verified };
+    match settle(broker, attempt, entry, pending).await? {
+        Arrival::In(entered) => let_in(broker, context, attempt, *entered).await,
+        Arrival::Linked => Ok(over(attempt, &pages::Notice::Linked.at("/account"))),
+        Arrival::Taken => Ok(over(attempt, &pages::Notice::Taken.at("/account"))),
+        Arrival::Ask(verified) => ask(broker, attempt, Pending { verified: *verified, tried_another: false }),
+        Arrival::Unknown(first) => ask(broker, attempt, Pending { tried_another: true, ..*first }),
         Arrival::Gone => pages::failed(broker, None, Failure::Expired),
     }
 }
@@ -85,6 +110,7 @@ pub async fn arrive_as_new(
     pending: &Pending,
 ) -> Result<Response, Problem> {
     let verified = &pending.verified;
+    let previous = session::current(broker, headers).await?;
     let mut unit = begin_write(broker, context).await?;
     // It has come in meanwhile, in another window or by going back: it is known, and comes by its login provider.
     let known = Identity::alone(&unit.transaction, &verified.provider, &verified.subject).await?;
@@ -92,27 +118,30 @@ pub async fn arrive_as_new(
         return pages::failed(broker, None, Failure::Expired);
     }
     let account = join::begin(broker, &mut unit, verified).await?;
+    let entry = Entry { context, previous: previous.as_ref(), verified };
+    let entered = sign_in(broker, &mut unit, account, entry).await?;
     end_write(*unit).await?;
-    let previous = session::current(broker, headers).await?;
-    let entry = Entry { account, provider: &verified.provider, previous: previous.as_ref() };
-    let_in(broker, context, attempt, entry).await
+    let_in(broker, context, attempt, entered).await
 }
 
 /// In one transaction: who it is, and what is written of it.
 async fn settle(
     broker: &Broker,
-    context: &RequestContext,
     attempt: &Attempt,
-    session: Option<&BrowserSession>,
-    verified: &Verified,
+    entry: Entry<'_>,
     pending: Option<Pending>,
 ) -> Result<Arrival, Problem> {
-    let mut unit = begin_write(broker, context).await?;
+    let mut unit = begin_write(broker, entry.context).await?;
     let waiting = pending.as_ref().map(|pending| &pending.verified);
-    let (known, waits) = both_alone(&unit, verified, waiting).await?;
+    let (known, waits) = both_alone(&unit, entry.verified, waiting).await?;
+    let recalled = if known.is_some() { None } else { Some(told::recall(&unit, entry.verified).await?) };
+    let verified = recalled.as_ref().unwrap_or(entry.verified);
+    let entry = Entry { verified, ..entry };
+    let is_new = known.is_none();
     let arrival = match (&attempt.purpose, known) {
         (Purpose::Link { account, session: asked }, known) => {
-            let still = session.is_some_and(|session| session.id == *asked && session.account == *account);
+            let still =
+                entry.previous.is_some_and(|session| session.id == *asked && session.account == *account);
             if still {
                 link(broker, &mut unit, (*account, *asked), known, verified).await?
             } else {
@@ -121,14 +150,16 @@ async fn settle(
         }
         (_, Some(identity)) => {
             let joins = waiting.filter(|_| waits.is_none());
-            enter(broker, &mut unit, &identity, verified, joins).await?
+            enter(broker, &mut unit, &identity, entry, joins).await?
         }
         (_, None) => match pending {
             Some(first) => Arrival::Unknown(Box::new(first)),
-            None => by_the_rules(broker, &mut unit, verified).await?,
+            None => by_the_rules(broker, &mut unit, entry).await?,
         },
     };
-    if matches!(arrival, Arrival::In(_) | Arrival::Linked) {
+    let is_settled = matches!(arrival, Arrival::In(_) | Arrival::Linked);
+    // What follows for somebody who has no account yet is only what would be lost.
+    if is_settled || (is_new && told::keep_later(broker, &mut unit, verified)) {
         end_write(*unit).await?;
     }
     Ok(arrival)
@@ -160,34 +191,64 @@ async fn enter(
     broker: &Broker,
     unit: &mut Unit,
     identity: &Identity,
-    verified: &Verified,
+    entry: Entry<'_>,
     joins: Option<&Verified>,
 ) -> Result<Arrival, Problem> {
     let account = alone(unit, identity.account).await?;
-    let account = join::come_again(broker, unit, &account, identity, verified).await?;
+    let Some(identity) = still(unit, entry.verified, account.id).await? else { return Ok(Arrival::Gone) };
+    let account = join::come_again(broker, unit, &account, &identity, entry.verified).await?;
     if let Some(first) = joins {
         join::join(broker, unit, &account, first, Because::Asked).await?;
     }
-    Ok(Arrival::In(account.id))
+    Ok(Arrival::In(Box::new(sign_in(broker, unit, account.id, entry).await?)))
 }
 
-async fn by_the_rules(broker: &Broker, unit: &mut Unit, verified: &Verified) -> Result<Arrival, Problem> {
+/// The identity as it is, now that nobody else changes its account: it may have been removed before.
+async fn still(unit: &Unit, verified: &Verified, account: Uuid) -> Result<Option<Identity>, Problem> {
+    let found = Identity::alone(&unit.transaction, &verified.provider, &verified.subject).await?;
+    Ok(found.filter(|found| found.account == account))
+}
+
+async fn by_the_rules(broker: &Broker, unit: &mut Unit, entry: Entry<'_>) -> Result<Arrival, Problem> {
+    let verified = entry.verified;
+    let account = match decision(broker, unit, verified).await? {
+        Decision::Ask => return Ok(Arrival::Ask(Box::new(verified.clone()))),
+        Decision::Begin => join::begin(broker, unit, verified).await?,
+        Decision::Join(account) => {
+            let account = alone(unit, account).await?;
+            // What was true before nobody else could change the account may not be any more.
+            if decision(broker, unit, verified).await? != Decision::Join(account.id) {
+                return Ok(Arrival::Ask(Box::new(verified.clone())));
+            }
+            join::join(broker, unit, &account, verified, Because::Vouched).await?;
+            account.id
+        }
+    };
+    Ok(Arrival::In(Box::new(sign_in(broker, unit, account, entry).await?)))
+}
+
+/// What the rules say by what there is at this moment.
+async fn decision(broker: &Broker, unit: &Unit, verified: &Verified) -> Result<Decision, Problem> {
     let holders = match &verified.email {
         Some(email) => store::holders(&unit.transaction, &email.text, &verified.provider).await?,
         None => Vec::new(),
     };
-    Ok(match decide(broker.settings.linking, verified.email.as_ref(), &holders) {
-        Decision::Begin => Arrival::In(join::begin(broker, unit, verified).await?),
-        Decision::Join(account) => {
-            let account = alone(unit, account).await?;
-            join::join(broker, unit, &account, verified, Because::Vouched).await?;
-            Arrival::In(account.id)
-        }
-        Decision::Ask => Arrival::Ask,
-    })
+    Ok(decide(broker.settings.linking, verified.email.as_ref(), &holders))
 }
 
-/// Adds the identity to the account whose session asked for it.
+/// Begins the session with the write.
+async fn sign_in(
+    broker: &Broker,
+    unit: &mut Unit,
+    account: Uuid,
+    entry: Entry<'_>,
+) -> Result<Entered, Problem> {
+    let proven = Proven { account, provider: &entry.verified.provider, at: entry.verified.authenticated_at };
+    let begun = session::begin(broker, entry.context, unit, proven, entry.previous).await?;
+    Ok(Entered { session: begun.0, cookie: begun.1 })
+}
+
+/// Adds the identity to the account whose session asked for it, and lasts still.
 async fn link(
     broker: &Broker,
     unit: &mut Unit,
@@ -195,39 +256,33 @@ async fn link(
     known: Option<Identity>,
     verified: &Verified,
 ) -> Result<Arrival, Problem> {
-    match known {
-        Some(identity) if identity.account != account => return Ok(Arrival::Taken),
-        Some(identity) => {
-            let account = alone(unit, account).await?;
+    if known.as_ref().is_some_and(|identity| identity.account != account) {
+        return Ok(Arrival::Taken);
+    }
+    let account = alone(unit, account).await?;
+    if !session::lasts(unit, session, account.id).await? {
+        return Ok(Arrival::Gone);
+    }
+    match (known, still(unit, verified, account.id).await?) {
+        (None, _) => join::join(broker, unit, &account, verified, Because::Linked(session)).await?,
+        (Some(_), Some(identity)) => {
             join::come_again(broker, unit, &account, &identity, verified).await?;
         }
-        None => {
-            let account = alone(unit, account).await?;
-            join::join(broker, unit, &account, verified, Because::Linked(session)).await?;
-        }
+        (Some(_), None) => return Ok(Arrival::Gone),
     }
     Ok(Arrival::Linked)
 }
 
-/// Who comes in, and with what.
-struct Entry<'a> {
-    account: Uuid,
-    provider: &'a str,
-    previous: Option<&'a BrowserSession>,
-}
-
-/// Begins the session, and answers what the person signed in for.
+/// Answers what the person signed in for.
 async fn let_in(
     broker: &Broker,
     context: &RequestContext,
     attempt: &Attempt,
-    entry: Entry<'_>,
+    Entered { session, cookie }: Entered,
 ) -> Result<Response, Problem> {
-    let (session, cookie) =
-        session::begin(broker, context, entry.account, entry.provider, entry.previous).await?;
     let mut response = match &attempt.purpose {
         Purpose::Authorize(request) => provider::complete(broker, context, &session, request).await?,
-        Purpose::Account | Purpose::Link { .. } => see_other("/account"),
+        Purpose::Account | Purpose::Again | Purpose::Link { .. } => see_other("/account"),
     };
     response.headers_mut().append(SET_COOKIE, cookie);
     end_attempt(&mut response, attempt);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::letters::tell;
 use super::profile::Profile;
 use super::store::{self, Account, Identity};
+use super::told;
 use crate::errands::Letter;
 use crate::session::{self, Ending};
 use crate::state::Broker;
@@ -45,6 +46,7 @@ pub async fn begin(broker: &Broker, unit: &mut Unit, verified: &Verified) -> Res
     unit.go_on_as(account, None).await?;
     store::insert_account(unit, account, &Profile::first(verified)).await?;
     let identity = store::insert_identity(unit, account, verified).await?;
+    told::forget_later(unit, &verified.provider, &verified.subject);
     keep_tokens(broker, unit, identity, verified).await?;
     unit.audit(Event::new("account.create", "account").of(account).changed(
         "provider",
@@ -70,6 +72,7 @@ pub async fn join(
     let others = Identity::of(&unit.transaction, account.id).await?;
     let profile = account.profile.after(None, verified, |address| is_vouched_by(&others, None, address));
     let identity = store::insert_identity(unit, account.id, verified).await?;
+    told::forget_later(unit, &verified.provider, &verified.subject);
     keep_tokens(broker, unit, identity, verified).await?;
     unit.audit(
         Event::new("identity.link", "identity")

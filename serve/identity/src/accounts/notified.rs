@@ -12,6 +12,7 @@ use super::Notification;
 use super::delete;
 use super::join::is_vouched_by;
 use super::store::{self, Account, Identity};
+use super::told;
 use super::unlink;
 use crate::session::{self, Ending};
 use crate::state::Broker;
@@ -32,6 +33,11 @@ pub async fn notified(
     let mut unit = broker.writes.begin_without_key(&origin).await?;
     let Some(identity) = Identity::alone(&unit.transaction, provider, subject).await? else {
         tracing::info!(provider, ?notification, "a login provider tells of somebody who is not known here");
+        // Who came and never said whether there is an account may have left a name.
+        if matches!(notification, Notification::ConsentRevoked | Notification::AccountDeleted) {
+            told::forget_later(&mut unit, provider, subject);
+            return unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.map(drop);
+        }
         return Ok(());
     };
     let Some(account) = Account::alone(&unit.transaction, identity.account).await? else { return Ok(()) };

@@ -110,6 +110,7 @@ mod tests {
             given_name: Some("Ada".to_owned()),
             family_name: None,
             picture: None,
+            authenticated_at: None,
             tokens: Some(UpstreamTokens {
                 access: "a".repeat(token),
                 refresh: Some("r".to_owned()),

@@ -142,6 +142,7 @@ mod tests {
             given_name: given.map(str::to_owned),
             family_name: None,
             picture: picture.map(str::to_owned),
+            authenticated_at: None,
             tokens: None,
         }
     }

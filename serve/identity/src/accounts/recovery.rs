@@ -22,6 +22,7 @@ pub const PROVIDER: &str = "recovery";
 
 const INSERT: &str =
     "INSERT INTO recoveries (secret_hash, account_id, created_at, expires_at) VALUES ($1, $2, $3, $4)";
+const OF: &str = "SELECT account_id FROM recoveries WHERE secret_hash = $1";
 const USE: &str = "UPDATE recoveries SET used_at = $2 WHERE secret_hash = $1 AND used_at IS NULL AND expires_at > $2 \
      RETURNING account_id";
 const SWEEP: &str = "DELETE FROM recoveries WHERE expires_at < $1";
@@ -92,15 +93,17 @@ pub fn make(unit: &mut Unit, account: &Account, randomness: &dyn Randomness) -> 
 /// # Errors
 /// A problem `not-found` where it leads nowhere, whatever the reason; and the problem of the database.
 pub async fn redeem(unit: &mut Unit, secret: &str) -> Result<Uuid, Problem> {
-    let now = unit.now();
-    let hash = secret::hash(secret).to_vec();
-    let rows = unit.transaction.query(USE, &[&hash, &now]).await?;
-    let account: Uuid =
-        rows.first().map(|row| row.get("account_id")).ok_or_else(|| Problem::new(&codes::NOT_FOUND))?;
-    unit.go_on_as(account, None).await?;
-    unit.audit(Event::new("account.recovery_used", "account").of(account));
-    if let Some(account) = Account::find(&unit.transaction, account).await? {
-        tell(unit, account.profile.letterbox(), Letter::RecoveryUsed, &[]);
+    let nothing = || Problem::new(&codes::NOT_FOUND);
+    let (hash, now) = (secret::hash(secret).to_vec(), unit.now());
+    let rows = unit.transaction.query(OF, &[&hash]).await?;
+    let id: Uuid = rows.first().map(|row| row.get("account_id")).ok_or_else(nothing)?;
+    // The account first, as whoever ends its links does.
+    let account = Account::alone(&unit.transaction, id).await?.ok_or_else(nothing)?;
+    if unit.transaction.query(USE, &[&hash, &now]).await?.is_empty() {
+        return Err(nothing());
     }
-    Ok(account)
+    unit.go_on_as(id, None).await?;
+    unit.audit(Event::new("account.recovery_used", "account").of(id));
+    tell(unit, account.profile.letterbox(), Letter::RecoveryUsed, &[]);
+    Ok(id)
 }

@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Errand;
 use super::mail::{self, Occasion};
+use super::{Errand, KINDS};
 use crate::provider::back_channel;
 use crate::state::Broker;
 
@@ -24,8 +24,8 @@ use crate::state::Broker;
 const LEASE: Duration = Duration::from_secs(120);
 /// How long an attempt takes at most.
 const LIMIT: Duration = Duration::from_secs(60);
-/// How many are under way at once in one process.
-const AT_ONCE: usize = 8;
+/// How many of one kind are under way at once in one process: a mail server that hangs holds up no client.
+const AT_ONCE: usize = 4;
 /// Between two looks at what is due.
 const PAUSE: Duration = Duration::from_secs(1);
 /// After this long it is given up: nobody wants to hear of it any more.
@@ -37,7 +37,7 @@ const BACKOFF: Backoff =
 const REASON: usize = 500;
 
 const CLAIM: &str = "UPDATE errands SET due_at = $2, attempts = attempts + 1 WHERE id IN (\
-     SELECT id FROM errands WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED) \
+     SELECT id FROM errands WHERE kind = $4 AND due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED) \
      RETURNING id, payload, request_id, created_at, attempts";
 const DONE: &str = "DELETE FROM errands WHERE id = $1";
 const AGAIN: &str = "UPDATE errands SET due_at = $2, last_error = $3 WHERE id = $1";
@@ -81,20 +81,26 @@ enum Failed {
     Never(String),
 }
 
-/// Does errands until told to stop, and then ends those that are under way.
-pub async fn run(broker: Arc<Broker>, counts: Counts, stop: impl Future<Output = ()>) {
+/// Does errands until told to stop, and then ends those that are under way. A kind that this program does not know is left
+/// to a newer one.
+pub async fn run<F: Future<Output = ()>>(broker: Arc<Broker>, counts: Counts, stop: impl Fn() -> F) {
+    let [first, second] = KINDS.map(|kind| run_kind(&broker, &counts, kind, stop()));
+    tokio::join!(first, second);
+}
+
+async fn run_kind(broker: &Arc<Broker>, counts: &Counts, kind: &'static str, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     let mut under_way = JoinSet::new();
     loop {
         let free = AT_ONCE - under_way.len();
-        let claimed = if free > 0 { claim(&broker, free).await } else { Ok(Vec::new()) };
+        let claimed = if free > 0 { claim(broker, kind, free).await } else { Ok(Vec::new()) };
         let claimed = claimed.unwrap_or_else(|error| {
             tracing::warn!(%error, "errands cannot be looked up");
             Vec::new()
         });
         let took_all = claimed.len() == free && free > 0;
         for claimed in claimed {
-            let (broker, counts) = (Arc::clone(&broker), counts.clone());
+            let (broker, counts) = (Arc::clone(broker), counts.clone());
             under_way.spawn(async move { attempt(&broker, &counts, claimed).await });
         }
         tokio::select! {
@@ -108,14 +114,14 @@ pub async fn run(broker: Arc<Broker>, counts: Counts, stop: impl Future<Output =
     while under_way.join_next().await.is_some() {}
 }
 
-async fn claim(broker: &Broker, most: usize) -> Result<Vec<Claimed>, DatabaseError> {
+async fn claim(broker: &Broker, kind: &str, most: usize) -> Result<Vec<Claimed>, DatabaseError> {
     let now = broker.clock.now();
     let (lease, most) = (now + LEASE, i64::try_from(most).unwrap_or(1));
     let rows = broker
         .database
         .ask(async |client| {
             let statement = client.prepare_cached(CLAIM).await?;
-            client.query(&statement, &[&now, &lease, &most]).await
+            client.query(&statement, &[&now, &lease, &most, &kind]).await
         })
         .await?;
     let read = |row: &Row| Claimed {

@@ -24,6 +24,8 @@ pub struct Known {
     pub signs_from: OffsetDateTime,
     /// Until when others may need it; unknown before there is a next one.
     pub published_until: Option<OffsetDateTime>,
+    /// Whether this process can open it. One that nobody can open signs nothing, so another one takes its place.
+    pub opens: bool,
 }
 
 impl Known {
@@ -65,9 +67,9 @@ pub fn signs<'a>(
     algorithm: Algorithm,
     now: OffsetDateTime,
 ) -> Option<&'a Known> {
-    let begun = known
-        .into_iter()
-        .filter(|key| key.algorithm == algorithm && key.signs_from <= now && key.is_published(now));
+    let begun = known.into_iter().filter(|key| {
+        key.algorithm == algorithm && key.signs_from <= now && key.is_published(now) && key.opens
+    });
     // Of two that began at once, all processes choose the same.
     begun.max_by(|one, other| (one.signs_from, &one.id).cmp(&(other.signs_from, &other.id)))
 }
@@ -111,7 +113,7 @@ fn follow(current: &Known, signs_from: OffsetDateTime) -> Vec<Step> {
 }
 
 fn next(known: &[Known], algorithm: Algorithm, now: OffsetDateTime) -> Option<&Known> {
-    of(known, algorithm).find(|key| key.signs_from > now)
+    of(known, algorithm).find(|key| key.signs_from > now && key.opens)
 }
 
 fn of(known: &[Known], algorithm: Algorithm) -> impl Iterator<Item = &Known> {
@@ -130,7 +132,7 @@ mod tests {
     }
 
     fn key(id: &str, signs_from: OffsetDateTime, published_until: Option<OffsetDateTime>) -> Known {
-        Known { id: id.to_owned(), algorithm: ES, signs_from, published_until }
+        Known { id: id.to_owned(), algorithm: ES, signs_from, published_until, opens: true }
     }
 
     /// Does the steps, as a process would.
@@ -203,6 +205,19 @@ mod tests {
         step(&mut known, steps);
         assert_eq!(known.len(), 1);
         assert_eq!(signs(&known, ES, at(30)), Some(&known[0]));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_opened_is_replaced_at_once_and_forgotten_by_the_operator() {
+        let mut known = vec![Known { opens: false, ..key("a", at(0), None) }];
+        assert_eq!(signs(&known, ES, at(3)), None);
+        assert_eq!(due(&known, ES, at(3)), [Step::Make { algorithm: ES, signs_from: at(3) }]);
+        // Nor is one waited for that could not sign when its time comes.
+        known = vec![key("b", at(0), None), Known { opens: false, ..key("c", at(30), None) }];
+        assert_eq!(due(&known, ES, at(29)).len(), 2);
+        let steps = replace(&known, ES, at(3));
+        step(&mut known, steps);
+        assert_eq!(known.len(), 1);
     }
 
     #[test]

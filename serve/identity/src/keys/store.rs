@@ -42,6 +42,7 @@ impl Stored {
                 algorithm,
                 signs_from: row.get("signs_from"),
                 published_until: row.get("published_until"),
+                opens: true,
             },
             sealed: Sealed { key_id: row.get("key_id"), bytes: row.get("sealed") },
             published: row.get("published"),
@@ -59,13 +60,12 @@ pub async fn all(database: &Database) -> Result<Vec<Stored>, DatabaseError> {
     Ok(rows.iter().filter_map(Stored::read).collect())
 }
 
-/// What is known of all of them, within a transaction.
+/// All of them, within a transaction.
 ///
 /// # Errors
 /// [`DatabaseError`].
-pub async fn known(transaction: &Transaction) -> Result<Vec<Known>, DatabaseError> {
-    let rows = transaction.query(ALL, &[]).await?;
-    Ok(rows.iter().filter_map(Stored::read).map(|stored| stored.known).collect())
+pub async fn all_within(transaction: &Transaction) -> Result<Vec<Stored>, DatabaseError> {
+    Ok(transaction.query(ALL, &[]).await?.iter().filter_map(Stored::read).collect())
 }
 
 /// Waits until no other process changes them, until the transaction ends.

@@ -27,7 +27,8 @@ use crate::state::Broker;
 const SESSIONS: &str = "SELECT id, provider, authenticated_at, last_seen_at, address, user_agent FROM browser_sessions \
      WHERE account_id = $1 AND expires_at > $2 ORDER BY authenticated_at DESC, id LIMIT 100";
 const GRANTS: &str = "SELECT client_id, min(created_at) AS since, \
-     bool_or('offline_access' = ANY(string_to_array(scope, ' '))) AS while_away \
+     bool_or('offline_access' = ANY(string_to_array(scope, ' '))) AS while_away, \
+     bool_or('upstream_tokens' = ANY(string_to_array(scope, ' '))) AS acts_for \
      FROM grants WHERE account_id = $1 AND ended_at IS NULL GROUP BY client_id ORDER BY client_id";
 
 /// What the page says of what was done before.
@@ -68,6 +69,7 @@ struct ShownGrant {
     name: String,
     since: String,
     while_away: bool,
+    acts_for: bool,
 }
 
 #[derive(Template)]
@@ -166,13 +168,12 @@ fn shown_session(broker: &Broker, visitor: &Visitor, row: &Row, texts: &Texts) -
 
 fn shown_grant(broker: &Broker, number: usize, row: &Row) -> ShownGrant {
     let client_id: String = row.get("client_id");
-    let name =
-        broker.settings.client(&client_id).map_or(client_id.as_str(), |client| &client.name).to_owned();
     ShownGrant {
         number: number + 1,
-        name,
+        name: broker.client_name(&client_id).to_owned(),
         client_id,
         since: day(row.get("since")),
         while_away: row.get("while_away"),
+        acts_for: row.get("acts_for"),
     }
 }

@@ -60,12 +60,14 @@ pub async fn end_session(
     end(&broker, &visitor, Ending { one: Some(session), ..Ending::default() }).await
 }
 
-/// `POST /account/sessions/end`: all but this one.
+/// `POST /account/sessions/end`: all but this one, with what clients were given for the time when the person is away.
+/// Whoever presses it may know that somebody else was in.
 pub async fn end_others(
     State(broker): State<Arc<Broker>>,
     Sent { visitor, .. }: Sent<Nothing>,
 ) -> Result<Response, Problem> {
-    end(&broker, &visitor, Ending { but: Some(visitor.session.id), ..Ending::default() }).await
+    let ending = Ending { but: Some(visitor.session.id), and_offline: true, ..Ending::default() };
+    end(&broker, &visitor, ending).await
 }
 
 /// `POST /account/sign-out`

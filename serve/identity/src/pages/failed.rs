@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use foundation::problem::Problem;
 use foundation::request;
@@ -73,17 +73,29 @@ struct FailedPage {
     request: Option<String>,
 }
 
-/// The page that says why somebody is not signed in, with a way to try again where there is one.
+/// The page that says why somebody is not signed in, with a way to try again where there is one: of an attempt of the
+/// browser that has sent the headers.
 ///
 /// # Errors
 /// A problem where the page cannot be made.
-pub fn failed(broker: &Broker, attempt: Option<&Attempt>, failure: Failure) -> Result<Response, Problem> {
-    if let Some(attempt) = attempt {
-        return sign_in::again(broker, attempt, failure);
+pub fn failed(
+    broker: &Broker,
+    attempt: Option<(&Attempt, &HeaderMap)>,
+    failure: Failure,
+) -> Result<Response, Problem> {
+    if let Some((attempt, headers)) = attempt {
+        return sign_in::again(broker, headers, attempt, failure);
     }
     let texts = texts::current();
-    let request = request::current().map(|context| context.request_id.to_string());
-    show::page_with(failure.status(), &FailedPage { texts, failure: failure.words(texts), request })
+    show::page_with(
+        failure.status(),
+        &FailedPage { texts, failure: failure.words(texts), request: request() },
+    )
+}
+
+/// The number by which an operator finds what happened.
+pub fn request() -> Option<String> {
+    request::current().map(|context| context.request_id.to_string())
 }
 
 /// The page that says that too much has failed from here, and for how long to wait.

@@ -88,6 +88,8 @@ impl Refusal {
         let words = &texts.problem;
         match (self.code.as_str(), status.as_u16()) {
             ("cross-site", _) => (&words.cross_site, &words.cross_site_text),
+            ("authorization-refused", _) => (&words.authorization, &words.authorization_text),
+            ("logout-refused", _) => (&words.logout, &words.logout_text),
             ("unauthenticated", _) => (&words.ended, &words.ended_text),
             (_, 404) => (&words.not_found, &words.not_found_text),
             (_, 405) => (&words.method, &words.method_text),
@@ -117,8 +119,12 @@ async fn explain(response: Response, again: Option<&str>) -> Response {
     let refusal: Refusal = serde_json::from_slice(&bytes).unwrap_or_default();
     let texts = texts::current();
     let (title, text) = refusal.words(parts.status, texts);
-    // What nobody has foreseen is said as programs are told: often somebody looks who is just building one.
-    let detail = refusal.detail.as_deref().filter(|_| std::ptr::eq(text, &raw const texts.problem.other));
+    // What nobody has foreseen is said as programs are told, and what a client does wrong too: often somebody looks who is
+    // just building one.
+    let problem = &texts.problem;
+    let for_builders = [&problem.other, &problem.authorization_text, &problem.logout_text];
+    let detail =
+        refusal.detail.as_deref().filter(|_| for_builders.iter().any(|known| std::ptr::eq(text, *known)));
     let again = again.filter(|_| matches!(parts.status.as_u16(), 429 | 500..));
     let page = ProblemPage { texts, title, text, detail, again, request: refusal.request_id.as_deref() };
     let Ok(mut page) = show::page_with(parts.status, &page) else {

@@ -13,9 +13,9 @@ use foundation::request::RequestContext;
 
 use super::buttons::{self, Button};
 use super::failed::{Failure, failed};
-use super::show;
 use super::sign_in::redirect_uri;
 use super::texts::{self, Phrase, Texts};
+use super::{cancel, show};
 use crate::accounts;
 use crate::accounts::pending::Pending;
 use crate::attempt::Attempt;
@@ -29,7 +29,10 @@ struct QuestionPage<'a> {
     label: &'a str,
     buttons: Vec<Button>,
     state: &'a str,
+    client: Option<&'a str>,
     unknown: bool,
+    failure: Option<&'static texts::Failure>,
+    request: Option<String>,
 }
 
 /// `GET /linking/{state}`
@@ -41,6 +44,19 @@ pub async fn show(
     let Some((attempt, pending)) = waiting(&broker, &headers, &state) else {
         return failed(&broker, None, Failure::Expired);
     };
+    question(&broker, &attempt, &pending, None)
+}
+
+/// The question, again where something has failed on the way to its answer.
+///
+/// # Errors
+/// A problem where the page cannot be made.
+pub fn question(
+    broker: &Broker,
+    attempt: &Attempt,
+    pending: &Pending,
+    failure: Option<Failure>,
+) -> Result<Response, Problem> {
     let texts = texts::current();
     let label = broker.label(&pending.verified.provider);
     let came = match &pending.verified.email {
@@ -51,11 +67,14 @@ pub async fn show(
         texts,
         came: came.with("provider", label),
         label,
-        buttons: buttons::all(&broker, &texts.linking.with),
+        buttons: buttons::all(broker, &texts.linking.with),
         state: &attempt.state,
+        client: cancel::client(broker, attempt),
         unknown: pending.tried_another,
+        failure: failure.map(|failure| failure.words(texts)),
+        request: failure.and_then(|_| super::failed::request()),
     };
-    Ok(show::leading_away(show::page(&page)?, redirect_uri(&attempt)))
+    Ok(show::leading_away(show::page(&page)?, redirect_uri(attempt)))
 }
 
 /// `POST /linking/{state}/new`: there is none, the person says.

@@ -18,9 +18,10 @@ use super::failed::too_many;
 use super::show;
 use super::texts::{self, Texts};
 use crate::accounts::recovery;
+use crate::secret;
+use crate::session::{self, Proven};
 use crate::state::Broker;
 use crate::throttle::Tried;
-use crate::{secret, session};
 
 #[derive(Template)]
 #[template(path = "recover.html")]
@@ -51,6 +52,7 @@ pub async fn enter(
     if let Err(wait) = broker.throttle.check(Tried::Link, context.address, broker.clock.now()) {
         return too_many(&broker, wait);
     }
+    let previous = session::current(&broker, &headers).await?;
     let mut unit = broker.writes.begin_without_key(&Origin::of(None, &context)).await?;
     let account = match recovery::redeem(&mut unit, &secret).await {
         Ok(account) => account,
@@ -65,10 +67,9 @@ pub async fn enter(
         }
         Err(problem) => return Err(problem),
     };
+    let proven = Proven { account, provider: recovery::PROVIDER, at: None };
+    let (_, cookie) = session::begin(&broker, &context, &mut unit, proven, previous.as_ref()).await?;
     unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await?;
-    let previous = session::current(&broker, &headers).await?;
-    let (_, cookie) =
-        session::begin(&broker, &context, account, recovery::PROVIDER, previous.as_ref()).await?;
     let mut response = Redirect::to("/account").into_response();
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)

@@ -9,18 +9,17 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use foundation::extract::Query;
 use foundation::problem::{Problem, codes};
-use foundation::request;
 use serde::Deserialize;
 
 use super::buttons::{self, Button};
 use super::failed::Failure;
-use super::show;
 use super::texts::{self, Phrase, Texts};
 use super::visitor::{Away, Visitor};
+use super::{cancel, failed, linking, show};
 use crate::accounts::pending::Pending;
 use crate::attempt::{Attempt, Purpose};
-use crate::session;
 use crate::state::Broker;
+use crate::{provider, session};
 
 /// What somebody who comes to sign in says.
 #[derive(Debug, Deserialize)]
@@ -35,10 +34,11 @@ pub struct Wish {
 struct SignInPage<'a> {
     texts: &'static Texts,
     title: Phrase,
-    lead: Option<&'static Phrase>,
+    lead: Option<Phrase>,
     failure: Option<&'static texts::Failure>,
     buttons: Vec<Button>,
     state: &'a str,
+    client: Option<&'a str>,
     request: Option<String>,
 }
 
@@ -52,13 +52,8 @@ pub async fn show(
     if signed_in && !wish.again {
         return Ok(Redirect::to("/account").into_response());
     }
-    let attempt = Attempt::begin(Purpose::Account, &*broker.clock, &*broker.randomness);
-    let words = &texts::current().sign_in;
-    let (title, lead) = match signed_in {
-        true => (words.again.clone(), Some(&words.again_why)),
-        false => (words.to_account.clone(), None),
-    };
-    page(&broker, &attempt, Saying { title, lead, with: &words.with, failure: None })
+    let purpose = if signed_in { Purpose::Again } else { Purpose::Account };
+    of_attempt(&broker, &Attempt::begin(purpose, &*broker.clock, &*broker.randomness), None)
 }
 
 /// `GET /account/link`: to add another identity to the account, by somebody who has signed in recently.
@@ -81,23 +76,42 @@ pub fn of_attempt(broker: &Broker, attempt: &Attempt, failure: Option<Failure>) 
     let words = &texts.sign_in;
     let (title, lead, with) = match &attempt.purpose {
         Purpose::Authorize(request) => {
-            let client = broker.settings.client(&request.client_id);
-            let name = client.map_or(request.client_id.as_str(), |client| client.name.as_str());
-            (words.to.with("client", name), None, &words.with)
+            let name = broker.client_name(&request.client_id);
+            let lead = provider::consent::is_needed(request).then(|| words.acts_for.with("client", name));
+            (words.to.with("client", name), lead, &words.with)
         }
         Purpose::Account => (words.to_account.clone(), None, &words.with),
-        Purpose::Link { .. } => (texts.add.title.clone(), Some(&texts.add.text), &texts.add.with),
+        Purpose::Again => (words.again.clone(), Some(words.again_why.clone()), &words.with),
+        Purpose::Link { .. } => (texts.add.title.clone(), Some(texts.add.text.clone()), &texts.add.with),
     };
     page(broker, attempt, Saying { title, lead, with, failure })
 }
 
-/// The page again, after something has failed, as an attempt of its own: the one that failed may have been used.
+/// The page again, after something has failed, as an attempt of its own: the one that failed may have been used. Whoever
+/// waited for an answer beside it waits on.
 ///
 /// # Errors
 /// A problem where the page cannot be made.
-pub fn again(broker: &Broker, failed: &Attempt, failure: Failure) -> Result<Response, Problem> {
-    let next = Attempt::begin(failed.purpose.clone(), &*broker.clock, &*broker.randomness);
-    let mut page = of_attempt(broker, &next, Some(failure))?;
+pub fn again(
+    broker: &Broker,
+    headers: &HeaderMap,
+    failed: &Attempt,
+    failure: Failure,
+) -> Result<Response, Problem> {
+    let (keys, randomness) = (&broker.sealing, &*broker.randomness);
+    let next = Attempt::begin(failed.purpose.clone(), &*broker.clock, randomness);
+    let waiting = Pending::of(headers, failed, keys)
+        .and_then(|pending| Some((pending.set_cookie(&next, keys, randomness)?, pending)));
+    let mut page = match waiting {
+        Some((cookie, pending)) => {
+            let mut page = linking::question(broker, &next, &pending, Some(failure))?;
+            let attempt = next.set_cookie(keys, randomness).ok_or_else(too_long)?;
+            page.headers_mut().append(SET_COOKIE, attempt);
+            page.headers_mut().append(SET_COOKIE, cookie);
+            page
+        }
+        None => of_attempt(broker, &next, Some(failure))?,
+    };
     *page.status_mut() = failure.status();
     page.headers_mut().append(SET_COOKIE, failed.clear_cookie());
     page.headers_mut().append(SET_COOKIE, Pending::clear_cookie(failed));
@@ -107,17 +121,14 @@ pub fn again(broker: &Broker, failed: &Attempt, failure: Failure) -> Result<Resp
 /// What the page says.
 struct Saying {
     title: Phrase,
-    lead: Option<&'static Phrase>,
+    lead: Option<Phrase>,
     with: &'static Phrase,
     failure: Option<Failure>,
 }
 
 fn page(broker: &Broker, attempt: &Attempt, saying: Saying) -> Result<Response, Problem> {
     let cookie = attempt.set_cookie(&broker.sealing, &*broker.randomness);
-    let cookie = cookie.ok_or_else(|| {
-        Problem::new(&codes::REQUEST_REFUSED)
-            .detail("The request is longer than a browser keeps; send shorter parameters.")
-    })?;
+    let cookie = cookie.ok_or_else(too_long)?;
     let texts = texts::current();
     let page = SignInPage {
         texts,
@@ -126,10 +137,8 @@ fn page(broker: &Broker, attempt: &Attempt, saying: Saying) -> Result<Response, 
         failure: saying.failure.map(|failure| failure.words(texts)),
         buttons: buttons::all(broker, saying.with),
         state: &attempt.state,
-        request: saying
-            .failure
-            .and_then(|_| request::current())
-            .map(|context| context.request_id.to_string()),
+        client: cancel::client(broker, attempt),
+        request: saying.failure.and_then(|_| failed::request()),
     };
     let page = show::page_with(StatusCode::OK, &page)?;
     let mut page = show::leading_away(page, redirect_uri(attempt));
@@ -137,10 +146,15 @@ fn page(broker: &Broker, attempt: &Attempt, saying: Saying) -> Result<Response, 
     Ok(page)
 }
 
+fn too_long() -> Problem {
+    let detail = "The request is longer than a browser keeps; send shorter parameters.";
+    Problem::new(&codes::REQUEST_REFUSED).detail(detail)
+}
+
 /// Where the answer to the attempt goes in the end.
 pub(super) fn redirect_uri(attempt: &Attempt) -> Option<&str> {
     match &attempt.purpose {
         Purpose::Authorize(request) => Some(&request.redirect_uri),
-        Purpose::Account | Purpose::Link { .. } => None,
+        Purpose::Account | Purpose::Again | Purpose::Link { .. } => None,
     }
 }

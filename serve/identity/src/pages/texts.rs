@@ -107,6 +107,9 @@ texts! {
         request: Phrase,
         unknown_device: Phrase,
         device: Phrase,
+        day: Phrase,
+        moment: Phrase,
+        months: [Phrase; 12],
     }
 
     /// The page with the login providers' buttons.
@@ -117,6 +120,8 @@ texts! {
         again_why: Phrase,
         with: Phrase,
         is_down: Phrase,
+        acts_for: Phrase,
+        back: Phrase,
         fine: Phrase,
     }
 
@@ -187,6 +192,7 @@ texts! {
         no_grants: Phrase,
         granted: Phrase,
         while_away: Phrase,
+        acts_for: Phrase,
         revoke: Phrase,
         revoke_named: Phrase,
         danger: Phrase,
@@ -246,6 +252,10 @@ texts! {
     /// What went wrong in other ways.
     Problem {
         title: Phrase,
+        authorization: Phrase,
+        authorization_text: Phrase,
+        logout: Phrase,
+        logout_text: Phrase,
         not_found: Phrase,
         not_found_text: Phrase,
         cross_site: Phrase,

@@ -31,13 +31,16 @@ const SYSTEMS: [(&str, &str); 7] = [
 /// `3 December 2026, 09:30 UTC`.
 #[must_use]
 pub fn moment(at: OffsetDateTime) -> String {
-    format!("{}, {:02}:{:02} UTC", day(at), at.hour(), at.minute())
+    let time = format!("{:02}:{:02}", at.hour(), at.minute());
+    texts::current().common.moment.with("day", day(at)).with("time", time).to_string()
 }
 
 /// `3 December 2026`.
 #[must_use]
 pub fn day(at: OffsetDateTime) -> String {
-    format!("{} {} {}", at.day(), at.month(), at.year())
+    let words = &texts::current().common;
+    let month = &words.months[usize::from(u8::from(at.month())) - 1];
+    words.day.with("day", at.day()).with("month", month).with("year", at.year()).to_string()
 }
 
 /// `Firefox on Linux`, from what the browser calls itself.

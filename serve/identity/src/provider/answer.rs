@@ -22,7 +22,7 @@ const LASTS: Duration = Duration::from_secs(60);
 
 // Grant and code come to be together.
 const INSERT: &str = "WITH granted AS (INSERT INTO grants (id, client_id, account_id, session_id, scope, authenticated_at, \
-     created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)) \
+     created_at, provider) VALUES ($1, $2, $3, $4, $5, $6, $7, $14)) \
      INSERT INTO codes (hash, grant_id, redirect_uri, nonce, challenge, claims, expires_at) \
      VALUES ($8, $1, $9, $10, $11, $12, $13)";
 
@@ -64,6 +64,7 @@ pub async fn complete(
         Box::new(request.challenge.clone()) as _,
         Box::new(claims) as _,
         Box::new(now + LASTS) as _,
+        Box::new(session.provider.clone()) as _,
     ];
     unit.transaction.later(INSERT, values);
     unit.audit(Event::new("grant.begin", "grant").of(id).changed("client", (), request.client_id.as_str()));
@@ -120,6 +121,7 @@ mod tests {
             nonce: None,
             challenge: None,
             prompt: Prompt::Needed,
+            consents: false,
             max_age: None,
             login_hint: None,
             subject: None,

@@ -63,6 +63,7 @@ pub fn read(settings: &Settings, parameters: &Parameters) -> Result<Asked, Refus
             nonce: None,
             challenge: None,
             prompt: Prompt::Needed,
+            consents: false,
             max_age: None,
             login_hint: None,
             subject: None,
@@ -122,7 +123,7 @@ fn fill(client: &Client, parameters: &Parameters, request: &mut AuthorizationReq
         return wrong("invalid_scope", "This application may not let people sign in.");
     }
     request.challenge = challenge(client, parameters)?;
-    request.prompt = prompt(parameters.get("prompt"))?;
+    (request.prompt, request.consents) = prompt(parameters.get("prompt"))?;
     request.max_age = match parameters.get("max_age").map(str::parse) {
         None => None,
         Some(Ok(seconds)) => Some(seconds),
@@ -168,9 +169,9 @@ fn challenge(client: &Client, parameters: &Parameters) -> Result<Option<String>,
     }
 }
 
-/// How the person is to be asked. There is no page that asks for consent alone: whoever signs in, on a page that says for
-/// which application, consents by it.
-fn prompt(text: Option<&str>) -> Result<Prompt, Wrong> {
+/// How the person is to be asked, and whether to consent anew. There is no page that asks for consent alone: whoever signs
+/// in, on a page that says for which application, consents by it, and does so at a login provider that knows consent too.
+fn prompt(text: Option<&str>) -> Result<(Prompt, bool), Wrong> {
     let mut found = Prompt::Needed;
     let mut is_none = false;
     let text = text.unwrap_or_default();
@@ -189,7 +190,7 @@ fn prompt(text: Option<&str>) -> Result<Prompt, Wrong> {
     if is_none && text.trim() != "none" {
         return wrong("invalid_request", "The word none of the parameter prompt stands alone.");
     }
-    Ok(found)
+    Ok((found, has_scope(text, "consent")))
 }
 
 #[cfg(test)]

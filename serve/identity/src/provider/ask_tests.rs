@@ -168,7 +168,10 @@ fn a_client_gets_no_scope_but_its_own() {
 
 #[test]
 fn of_several_prompts_the_one_that_asks_most_counts() {
-    let found = |text: &str| ask(&[("prompt", text)]).unwrap().request.prompt;
+    let request = |text: &str| ask(&[("prompt", text)]).unwrap().request;
+    let found = |text: &str| request(text).prompt;
+    assert!(request("consent").consents && request("select_account consent").consents);
+    assert!(!request("login").consents && !request("").consents);
     assert_eq!(found(""), Prompt::Needed);
     assert_eq!(found("none"), Prompt::None);
     assert_eq!(found("consent"), Prompt::Login);

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use super::ask::{self, Asked, Refused};
 use super::parameters::{Parameters, ParametersError};
 use super::refusal::NO_STORE;
-use super::{codes, complete, hint, refuse};
+use super::{codes, complete, consent, hint, refuse};
 use crate::attempt::{Attempt, Purpose};
 use crate::pages;
 use crate::request::{AuthorizationRequest, Prompt};
@@ -94,19 +94,40 @@ async fn answer(
     }
     let session = session::current(broker, headers).await?;
     match decide(&request, session.as_ref(), now) {
-        Next::Complete(session) => complete(broker, context, session, &request).await,
+        Next::Complete(session) if is_agreed(broker, session, &request).await? => {
+            complete(broker, context, session, &request).await
+        }
+        Next::Complete(_) if request.prompt == Prompt::None => {
+            let description = "Somebody has to agree, who must not be asked to.";
+            Ok(refuse(broker, &request, "consent_required", description))
+        }
         Next::Refuse => Ok(refuse(
             broker,
             &request,
             "login_required",
             "Somebody has to sign in, who must not be asked to.",
         )),
-        Next::SignIn => {
+        Next::SignIn | Next::Complete(_) => {
             let purpose = Purpose::Authorize(Box::new(request));
             let attempt = Attempt::begin(purpose, &*broker.clock, &*broker.randomness);
-            pages::sign_in(broker, &attempt, None)
+            match (attempt.set_cookie(&broker.sealing, &*broker.randomness), &attempt.purpose) {
+                (None, Purpose::Authorize(request)) => {
+                    let description = "The request is longer than a browser keeps; send shorter parameters.";
+                    Ok(refuse(broker, request, "invalid_request", description))
+                }
+                _ => pages::sign_in(broker, &attempt, None),
+            }
         }
     }
+}
+
+/// Whether nobody has to read first what the client may do.
+async fn is_agreed(
+    broker: &Broker,
+    session: &BrowserSession,
+    request: &AuthorizationRequest,
+) -> Result<bool, Problem> {
+    Ok(!consent::is_needed(request) || consent::is_given(broker, session.account, request).await?)
 }
 
 /// What happens with a request that is in order.
@@ -157,6 +178,7 @@ mod tests {
             nonce: None,
             challenge: None,
             prompt,
+            consents: false,
             max_age,
             login_hint: None,
             subject: subject.map(Uuid::from_u128),

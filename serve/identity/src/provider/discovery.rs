@@ -13,7 +13,7 @@ use serde_json::json;
 use super::claims::SUPPORTED;
 use super::token::GRANT_TYPES;
 use crate::keys::ALGORITHMS;
-use crate::settings::SCOPES;
+use crate::settings::{SCOPES, UPSTREAM_TOKENS};
 use crate::state::Broker;
 
 /// An hour: keys are published a day before they sign.
@@ -36,7 +36,7 @@ pub fn describe(issuer: &str) -> Bytes {
         "introspection_endpoint": at("introspect"),
         "revocation_endpoint": at("revoke"),
         "end_session_endpoint": at("logout"),
-        "scopes_supported": SCOPES,
+        "scopes_supported": SCOPES.iter().chain([&UPSTREAM_TOKENS]).collect::<Vec<_>>(),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": GRANT_TYPES,

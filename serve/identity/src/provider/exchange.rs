@@ -1,5 +1,6 @@
 //! Token exchange (RFC 8693): for a person's access token here, a client gets a fresh one of a login provider, with which it
-//! uses that provider's API in the person's name. Only clients that are allowed to, and only of identities of that person.
+//! uses that provider's API in the person's name. Only clients that are allowed to, for people who have let them (the scope
+//! `upstream_tokens`), and only of identities of that person.
 
 use axum::response::{IntoResponse, Response};
 use foundation::audit::Event;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::bearer::{self, Bearer};
+use super::consent;
 use super::issue::no_store;
 use super::parameters::Parameters;
 use super::refusal::{Failure, Refusal};
@@ -87,10 +89,15 @@ pub async fn exchange(
     let Some(bearer) = bearer else {
         return Err(client::brought_wrong(broker, context, client, refused()).await);
     };
+    if !consent::is_in(&bearer.scope) {
+        let description = "The person has not let this application have tokens of login providers: ask for the scope \
+                           upstream_tokens.";
+        return Err(Refusal::bad("invalid_scope", description).into());
+    }
     let account = bearer.grant.account;
     let nothing = || {
-        let description =
-            "Nothing of this login provider is kept for the person, who has to sign in with it again.";
+        let description = "Nothing of this login provider is kept for the person, who has to sign in with it again, with \
+             prompt=consent.";
         Failure::from(Refusal::bad("invalid_target", description))
     };
     let identity = identity(broker, account, target).await?.ok_or_else(nothing)?;

@@ -43,12 +43,13 @@ macro_rules! expired {
 }
 
 /// In order: what others hang on comes after them.
-const SWEEPS: [Sweep; 9] = [
+const SWEEPS: [Sweep; 10] = [
     // A code that is used again ends its grant, as long as it is known.
     Sweep { name: "codes", sql: expired!("codes", "hash"), kept: HOUR },
     Sweep { name: "tokens", sql: expired!("issued_tokens", "hash"), kept: Duration::ZERO },
     Sweep { name: "assertions", sql: expired!("used_assertions", "issuer, hash"), kept: Duration::ZERO },
     Sweep { name: "recoveries", sql: expired!("recoveries", "secret_hash"), kept: DAY },
+    Sweep { name: "names", sql: expired!("told_names", "provider, subject"), kept: Duration::ZERO },
     // A session that ended by itself ends what was given out in it, as one that was ended does.
     Sweep {
         name: "sessions",
@@ -60,10 +61,11 @@ const SWEEPS: [Sweep; 9] = [
               DELETE FROM browser_sessions WHERE id IN (SELECT id FROM ended)",
         kept: Duration::ZERO,
     },
+    // As long as its session lasts, it says which clients are to be told of the session's end.
     Sweep {
         name: "grants",
-        sql: "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE ended_at <= $1 ORDER BY ended_at LIMIT $2 \
-              FOR UPDATE SKIP LOCKED)",
+        sql: "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE ended_at <= $1 AND session_id IS NULL \
+              ORDER BY ended_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
         kept: DAY,
     },
     // What has no session and nothing that was given out can do nothing any more.
@@ -93,17 +95,22 @@ const SWEEPS: [Sweep; 9] = [
 /// Sweeps every now and then. Never ends.
 pub async fn keep(broker: &Broker) {
     loop {
-        for sweep in &SWEEPS {
-            match run(broker, sweep, broker.clock.now()).await {
-                Ok(0) => {}
-                Ok(removed) => tracing::debug!(removed, kind = sweep.name, "swept what has ended"),
-                Err(error) => {
-                    tracing::warn!(%error, kind = sweep.name, "what has ended could not be swept");
-                    break;
-                }
+        sweep(broker).await;
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Sweeps once.
+pub async fn sweep(broker: &Broker) {
+    for sweep in &SWEEPS {
+        match run(broker, sweep, broker.clock.now()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, kind = sweep.name, "swept what has ended"),
+            Err(error) => {
+                tracing::warn!(%error, kind = sweep.name, "what has ended could not be swept");
+                break;
             }
         }
-        tokio::time::sleep(EVERY).await;
     }
 }
 

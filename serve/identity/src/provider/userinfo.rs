@@ -48,7 +48,11 @@ impl IntoResponse for Refused {
                 format!(r#"Bearer realm="userinfo", error="{error}", error_description="{description}""#)
             }
         };
-        let document = json!({ "error": error, "error_description": description });
+        let document = match error {
+            // Whoever shows nothing is told no more than how to (RFC 6750, section 3.1).
+            "" => json!({}),
+            error => json!({ "error": error, "error_description": description }),
+        };
         let mut response = (status, axum::Json(document)).into_response();
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         if let Ok(challenge) = HeaderValue::try_from(challenge) {

@@ -12,6 +12,9 @@ use super::Problems;
 
 /// Scopes that there are.
 pub const SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
+/// The scope by which a client gets the login providers' access tokens of a person who lets it. There is no need to list it:
+/// `upstream_tokens` says who may ask for it.
+pub const UPSTREAM_TOKENS: &str = "upstream_tokens";
 
 /// An application that lets its people sign in here.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ pub struct Client {
     pub algorithm: Algorithm,
     /// Scopes that it may ask for.
     pub scopes: Vec<String>,
-    /// Whether it may have login providers' access tokens by exchange.
+    /// Whether it may have login providers' access tokens by exchange, of people who let it.
     pub may_exchange: bool,
 }
 
@@ -136,10 +139,13 @@ impl Written {
             }
             url
         });
-        let scopes = self.scopes.unwrap_or_else(|| SCOPES[..3].iter().map(ToString::to_string).collect());
+        let mut scopes = self.scopes.unwrap_or_else(|| SCOPES[..3].iter().map(ToString::to_string).collect());
         for scope in scopes.iter().filter(|scope| !SCOPES.contains(&scope.as_str())) {
             problems
                 .say(&place, format_args!("there is no scope {scope:?}; there are {}", SCOPES.join(", ")));
+        }
+        if self.upstream_tokens {
+            scopes.push(UPSTREAM_TOKENS.to_owned());
         }
         let proof = match (self.secret_file, self.keys_file) {
             (Some(path), None) => problems.file(&place, &path).and_then(|secret| {

@@ -48,4 +48,8 @@ fn what_the_platform_writes_is_understood() {
     assert!(!settings.client("forum").unwrap().requires_pkce);
     let providers: Vec<_> = settings.providers.iter().map(|provider| provider.name.as_str()).collect();
     assert_eq!(providers, ["google", "github", "microsoft", "apple", "work"]);
+    let expires = |nth: usize| settings.providers[nth].expires.map(|day| day.to_string());
+    assert_eq!((expires(3).as_deref(), expires(4).as_deref()), (Some("2027-05-01"), Some("2027-06-01")));
+    let hosts = vec!["tokens.work.example".to_owned()];
+    assert_eq!(settings.providers[4].kind, Kind::OpenIdConnect { hosts, vouches: true });
 }

@@ -55,6 +55,8 @@ pub enum Kind {
     Apple,
     /// Any other OpenID Connect provider, at its `at`.
     OpenIdConnect {
+        /// Further hosts that are its own, beside that of its `at`.
+        hosts: Vec<String>,
         /// Whether its `email_verified` counts.
         vouches: bool,
     },
@@ -90,6 +92,8 @@ pub(super) struct Written {
     #[serde(default)]
     vouches: bool,
     at: Option<Url>,
+    #[serde(default)]
+    hosts: Vec<String>,
 }
 
 impl KindName {
@@ -123,6 +127,15 @@ impl Written {
         if self.kind == KindName::Oidc && self.at.is_none() {
             problems.say(&place, "it does not say `at` which issuer it is");
         }
+        if self.kind != KindName::Oidc && !self.hosts.is_empty() {
+            problems.say(&place, "its hosts are known; only one of kind \"oidc\" names further ones");
+        }
+        for host in self.hosts.iter().filter(|host| !is_host(host)) {
+            problems.say(
+                &place,
+                format_args!("{host:?} is not the name of a host, in lower case and without a port"),
+            );
+        }
         let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
         if self.tenant.as_ref().is_some_and(|tenant| tenant.is_empty() || !tenant.bytes().all(word)) {
             problems.say(&place, "its tenant is neither common, organizations, consumers nor a tenant's id");
@@ -143,7 +156,7 @@ impl Written {
                     Kind::Microsoft { tenant: self.tenant.unwrap_or_else(|| "common".to_owned()) }
                 }
                 KindName::Apple => Kind::Apple,
-                KindName::Oidc => Kind::OpenIdConnect { vouches: self.vouches },
+                KindName::Oidc => Kind::OpenIdConnect { vouches: self.vouches, hosts: self.hosts },
             },
             name,
             client_id: self.client_id,
@@ -185,4 +198,10 @@ impl Written {
             }
         }
     }
+}
+
+/// Whether a URL of this host alone has it as it is written.
+fn is_host(text: &str) -> bool {
+    Url::parse(&format!("https://{text}/"))
+        .is_ok_and(|url| url.host_str() == Some(text) && url.domain() == Some(text))
 }

@@ -79,11 +79,13 @@ fn everything_that_is_wrong_is_said_at_once() {
         kind = "apple"
         client_id = "a"
         secret_file = "/nowhere"
+        hosts = ["keys.example"]
         [[provider]]
         kind = "oidc"
         name = "Other"
         client_id = "a"
         secret_file = "/nowhere"
+        hosts = ["keys.example", "https://tokens.example", "a.example:8443", "A.example", "192.0.2.1"]
         "#,
     )
     .unwrap_err();
@@ -92,6 +94,8 @@ fn everything_that_is_wrong_is_said_at_once() {
     {
         assert!(problems.iter().any(|problem| problem.contains(part)), "{part}: {problems:#?}");
     }
+    let hosts = problems.iter().filter(|problem| problem.contains("is not the name of a host")).count();
+    assert_eq!((hosts, problems.iter().any(|problem| problem.contains("its hosts are known"))), (4, true));
     assert!(Settings::parse("").unwrap_err()[0].contains("[[provider]]"));
     assert!(Settings::parse("surprise = 1").is_err());
 }

@@ -40,7 +40,7 @@ struct Name {
 
 impl Manner for Apple {
     fn hosts(&self) -> Hosts {
-        Hosts { site: self.site.clone(), others: &[] }
+        Hosts::new(self.site.clone(), &[])
     }
 
     fn speaks(&self) -> Speaks {

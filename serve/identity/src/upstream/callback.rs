@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use foundation::audit::{Event, Origin, Outcome};
 use foundation::extract::Path;
 use foundation::problem::{Problem, codes};
@@ -62,7 +62,12 @@ pub(super) async fn finish(
         // The code is used up: whoever asks once more for the same begins anew, which needs nothing that does not answer.
         Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
             tracing::warn!(?problem, provider, "somebody who has come back could not be let in");
-            pages::failed(broker, Some(&attempt), Failure::Unavailable)
+            let mut page = pages::failed(broker, Some((&attempt, headers)), Failure::Unavailable)?;
+            // A name that the provider says once waits in the browser.
+            for cookie in problem.into_response().headers().get_all(SET_COOKIE) {
+                page.headers_mut().append(SET_COOKIE, cookie.clone());
+            }
+            Ok(page)
         }
         outcome => outcome,
     }
@@ -95,7 +100,7 @@ async fn come_back(
             if let Some(reason) = error.denial() {
                 note_denied(broker, context, provider, reason).await?;
             }
-            pages::failed(broker, Some(attempt), error.failure())
+            pages::failed(broker, Some((attempt, headers)), error.failure())
         }
     }
 }

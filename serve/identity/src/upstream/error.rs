@@ -117,6 +117,12 @@ pub enum TokenError {
     /// It belongs to another access token.
     #[error("it belongs to another access token")]
     AccessToken,
+    /// It does not say when the person signed in, though that was asked for.
+    #[error("it does not say when the person signed in")]
+    Undated,
+    /// The person signed in longer ago than was asked for.
+    #[error("the person signed in too long ago")]
+    Stale,
     /// It names nobody.
     #[error("it names nobody")]
     Subject,
@@ -145,6 +151,8 @@ impl TokenError {
             Self::Early => "token-early",
             Self::Nonce => "token-nonce",
             Self::AccessToken => "token-access-token",
+            Self::Undated => "token-undated",
+            Self::Stale => "token-stale",
             Self::Subject => "token-subject",
             Self::Nameless => "token-nameless",
             Self::Eventless => "token-eventless",

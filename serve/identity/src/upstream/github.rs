@@ -27,7 +27,7 @@ impl Github {
     pub fn new(at: Option<Url>) -> Self {
         let others = if at.is_some() { &[] } else { HOSTS };
         let api = at.as_ref().map_or_else(|| site(None, API), |at| below(at, "/api/v3"));
-        Self { hosts: Hosts { site: site(at, SITE), others }, api }
+        Self { hosts: Hosts::new(site(at, SITE), others), api }
     }
 }
 
@@ -54,9 +54,10 @@ impl Manner for Github {
     }
 
     fn adds(&self, wish: &Wish<'_>) -> Vec<(&'static str, String)> {
+        let prompt = selects(wish).then(|| ("prompt", "select_account".to_owned()));
         // It knows people by names, and an address is none.
         let hint = wish.hint.filter(|hint| !hint.contains('@')).map(|hint| ("login", hint.to_owned()));
-        [selects(wish), hint].into_iter().flatten().collect()
+        [prompt, hint].into_iter().flatten().collect()
     }
 }
 

@@ -23,7 +23,7 @@ impl Google {
     /// Where everybody's is, or `at` another site; for the people of a Workspace domain alone, where one is named.
     pub fn new(at: Option<Url>, hosted_domain: Option<String>) -> Self {
         let others = if at.is_some() { &[] } else { HOSTS };
-        Self { hosts: Hosts { site: site(at, SITE), others }, hosted_domain }
+        Self { hosts: Hosts::new(site(at, SITE), others), hosted_domain }
     }
 }
 
@@ -46,9 +46,13 @@ impl Manner for Google {
     }
 
     fn adds(&self, wish: &Wish<'_>) -> Vec<(&'static str, String)> {
+        // A refresh token comes with the consent alone: who has lost it, or never had one, asks for consent again.
+        let consent = (wish.consents && wish.keeps_tokens).then_some("consent");
+        let words: Vec<&str> = selects(wish).then_some("select_account").into_iter().chain(consent).collect();
+        let prompt = (!words.is_empty()).then(|| ("prompt", words.join(" ")));
         let domain = self.hosted_domain.clone().map(|domain| ("hd", domain));
         let offline = wish.keeps_tokens.then(|| ("access_type", "offline".to_owned()));
-        [selects(wish), hints(wish), domain, offline].into_iter().flatten().collect()
+        [prompt, hints(wish), domain, offline].into_iter().flatten().collect()
     }
 
     fn person(&self, token: &IdToken, _: Option<&str>) -> Result<Person, UpstreamError> {

@@ -1,5 +1,7 @@
 //! What an ID token says, and whether it is the answer to what was asked (OpenID Connect Core 1.0, section 3.1.3.7).
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Header;
@@ -51,6 +53,8 @@ pub struct IdToken {
     nbf: Option<f64>,
     iat: Option<f64>,
     at_hash: Option<String>,
+    /// When the person signed in, where the provider says that.
+    pub auth_time: Option<f64>,
     /// The address.
     pub email: Option<String>,
     /// Whether it is the person's; some write it as a text.
@@ -84,6 +88,8 @@ pub struct Expected<'a> {
     pub nonce: &'a str,
     /// The access token that came with it.
     pub access: &'a str,
+    /// How many seconds ago the person may have signed in, where that was asked for.
+    pub max_age: Option<u64>,
     /// The moment.
     pub now: OffsetDateTime,
 }
@@ -111,6 +117,15 @@ impl IdToken {
         if self.nonce.as_deref() != Some(expected.nonce) {
             return Err(TokenError::Nonce);
         }
+        if let Some(most) = expected.max_age {
+            let signed_in = self.auth_time.ok_or(TokenError::Undated)?;
+            if signed_in > now + SKEW {
+                return Err(TokenError::Early);
+            }
+            if now - signed_in > Duration::from_secs(most).as_secs_f64() + SKEW {
+                return Err(TokenError::Stale);
+            }
+        }
         if self.at_hash.as_ref().is_some_and(|hash| *hash != half_hash(expected.access)) {
             return Err(TokenError::AccessToken);
         }
@@ -128,6 +143,12 @@ pub fn seconds(at: OffsetDateTime) -> f64 {
     #[allow(clippy::cast_precision_loss, reason = "seconds are far below 2^52")]
     let seconds = at.unix_timestamp() as f64;
     seconds
+}
+
+/// A moment that a token has; none where there is no such moment.
+pub fn moment(seconds: f64) -> Option<OffsetDateTime> {
+    let whole = Duration::try_from_secs_f64(seconds).ok()?.as_secs();
+    OffsetDateTime::from_unix_timestamp(whole.try_into().ok()?).ok()
 }
 
 /// Whether a value that some write as a text, and some as a number, says yes.

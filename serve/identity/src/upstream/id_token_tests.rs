@@ -6,6 +6,10 @@ use super::*;
 const NOW: i64 = 1_800_000_000;
 
 fn check(changes: Value) -> Result<(), TokenError> {
+    check_aged(changes, None)
+}
+
+fn check_aged(changes: Value, max_age: Option<u64>) -> Result<(), TokenError> {
     let mut claims = json!({
         "iss": "https://provider.example", "aud": "us", "sub": "ada", "nonce": "n", "iat": NOW, "exp": NOW + 300
     });
@@ -14,7 +18,7 @@ fn check(changes: Value) -> Result<(), TokenError> {
     let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
     // OpenID Connect Core 1.0, appendix A.3.
     let access = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
-    token.check(&Header::default(), &Expected { client_id: "us", nonce: "n", access, now })
+    token.check(&Header::default(), &Expected { client_id: "us", nonce: "n", access, max_age, now })
 }
 
 #[test]
@@ -68,4 +72,16 @@ fn yes_is_said_in_several_ways_and_in_no_other() {
 #[test]
 fn reasons_are_stable_names() {
     assert_eq!(TokenError::Jwt(JwtError::NotSigned).reason(), "token-not-signed");
+}
+
+#[test]
+fn whoever_may_have_signed_in_so_long_ago_has_and_no_longer() {
+    let of = |auth_time: Value| check_aged(json!({ "auth_time": auth_time }), Some(100));
+    for good in [json!(NOW), json!(NOW - 160), json!(NOW + 60)] {
+        assert_eq!(of(good.clone()), Ok(()), "{good}");
+    }
+    assert_eq!(of(Value::Null), Err(TokenError::Undated));
+    assert_eq!(of(json!(NOW - 161)), Err(TokenError::Stale));
+    assert_eq!(of(json!(NOW + 61)), Err(TokenError::Early));
+    assert_eq!(check(json!({ "auth_time": 1 })), Ok(()), "nobody has asked");
 }

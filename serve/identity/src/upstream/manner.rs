@@ -9,7 +9,10 @@ use super::id_token::IdToken;
 use super::person::Person;
 use super::wire::Hosts;
 use super::{apple, github, google, microsoft, openid_connect};
+use crate::accounts::RECENT;
+use crate::attempt::Purpose;
 use crate::request::Prompt;
+use crate::session;
 use crate::settings::{Kind, Provider};
 
 /// How somebody is to be asked.
@@ -19,10 +22,39 @@ pub struct Wish<'a> {
     pub hint: Option<&'a str>,
     /// Whether to ask in any case.
     pub prompt: Prompt,
+    /// Whether the person is to consent anew.
+    pub consents: bool,
     /// For how many seconds a sign-in is recent enough.
     pub max_age: Option<u64>,
     /// Whether the provider's tokens are to last while the person is away.
     pub keeps_tokens: bool,
+}
+
+impl<'a> Wish<'a> {
+    /// By what the sign-in is for.
+    pub fn of(purpose: &'a Purpose) -> Self {
+        match purpose {
+            Purpose::Authorize(request) => Self {
+                hint: request.login_hint.as_deref(),
+                prompt: match (request.prompt, request.max_age) {
+                    // Whoever is signed in there since yesterday would come back at once, and pass for somebody who is
+                    // there now.
+                    (Prompt::Needed, Some(_)) => Prompt::Login,
+                    (prompt, _) => prompt,
+                },
+                consents: request.consents,
+                // The session that follows lasts no longer.
+                max_age: request.max_age.map(|seconds| seconds.min(session::ABSOLUTE.as_secs())),
+                keeps_tokens: false,
+            },
+            Purpose::Account => Self::default(),
+            Purpose::Again => {
+                Self { prompt: Prompt::Login, max_age: Some(RECENT.as_secs()), ..Self::default() }
+            }
+            // Whoever is signed in there already may not be whom the person means.
+            Purpose::Link { .. } => Self { prompt: Prompt::SelectAccount, ..Self::default() },
+        }
+    }
 }
 
 /// What a provider speaks.
@@ -73,6 +105,11 @@ pub trait Manner: Debug + Send + Sync {
         false
     }
 
+    /// Whether it is asked how long ago somebody may have signed in there, and says when that was.
+    fn tells_age(&self) -> bool {
+        false
+    }
+
     /// Why it has sent somebody back without a code.
     fn refusal(&self, error: &str, _description: &str) -> UpstreamError {
         refusal(error)
@@ -93,7 +130,9 @@ pub fn of(provider: &Provider) -> Box<dyn Manner> {
         Kind::Github => Box::new(github::Github::new(at)),
         Kind::Microsoft { tenant } => Box::new(microsoft::Microsoft::new(at, tenant)),
         Kind::Apple => Box::new(apple::Apple::new(at)),
-        Kind::OpenIdConnect { vouches } => Box::new(openid_connect::OpenIdConnect::new(at, *vouches)),
+        Kind::OpenIdConnect { vouches, hosts } => {
+            Box::new(openid_connect::OpenIdConnect::new(at, hosts.clone(), *vouches))
+        }
     }
 }
 
@@ -131,13 +170,45 @@ pub fn name(site: &Url) -> &str {
     site.as_str().trim_end_matches('/')
 }
 
-/// Asks with which account, where that is wished; for providers that know no other way to ask anew.
-pub fn selects(wish: &Wish<'_>) -> Option<(&'static str, String)> {
+/// Whether to ask with which account: for providers that know no other way to ask anew.
+pub fn selects(wish: &Wish<'_>) -> bool {
     matches!(wish.prompt, Prompt::Login | Prompt::SelectAccount)
-        .then(|| ("prompt", "select_account".to_owned()))
 }
 
 /// Who is expected.
 pub fn hints(wish: &Wish<'_>) -> Option<(&'static str, String)> {
     wish.hint.map(|hint| ("login_hint", hint.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::AuthorizationRequest;
+
+    fn request(prompt: Prompt, max_age: Option<u64>) -> Purpose {
+        Purpose::Authorize(Box::new(AuthorizationRequest {
+            client_id: "app".to_owned(),
+            redirect_uri: "https://app.example/".to_owned(),
+            scope: vec!["openid".to_owned()],
+            state: None,
+            nonce: None,
+            challenge: None,
+            prompt,
+            consents: false,
+            max_age,
+            login_hint: None,
+            subject: None,
+            claims: None,
+        }))
+    }
+
+    #[test]
+    fn nobodys_old_session_at_a_provider_passes_for_a_recent_sign_in() {
+        let of = |purpose: &Purpose| Wish::of(purpose).prompt;
+        assert_eq!(of(&request(Prompt::Needed, Some(60))), Prompt::Login);
+        assert_eq!(of(&request(Prompt::SelectAccount, Some(60))), Prompt::SelectAccount);
+        assert_eq!(of(&request(Prompt::Needed, None)), Prompt::Needed);
+        assert_eq!(of(&Purpose::Again), Prompt::Login);
+        assert_eq!(Wish::of(&request(Prompt::Needed, Some(u64::MAX))).max_age, Some(7 * 86_400));
+    }
 }

@@ -62,7 +62,7 @@ pub fn filled(issuer: &str, token: &IdToken) -> String {
 
 impl Manner for Microsoft {
     fn hosts(&self) -> Hosts {
-        Hosts { site: self.site.clone(), others: &[] }
+        Hosts::new(self.site.clone(), &[])
     }
 
     fn speaks(&self) -> Speaks {

@@ -12,29 +12,29 @@ use crate::request::Prompt;
 /// A provider that the configuration names.
 #[derive(Debug)]
 pub struct OpenIdConnect {
-    site: Url,
+    hosts: Hosts,
     vouches: bool,
 }
 
 impl OpenIdConnect {
-    /// The issuer `at` a site, which the configuration has asked for.
-    pub fn new(at: Option<Url>, vouches: bool) -> Self {
-        Self { site: site(at, "https://issuer.invalid"), vouches }
+    /// The issuer `at` a site, which the configuration has asked for, and at these hosts.
+    pub fn new(at: Option<Url>, hosts: Vec<String>, vouches: bool) -> Self {
+        Self { hosts: Hosts { site: site(at, "https://issuer.invalid"), others: hosts }, vouches }
     }
 }
 
 impl Manner for OpenIdConnect {
     fn hosts(&self) -> Hosts {
-        Hosts { site: self.site.clone(), others: &[] }
+        self.hosts.clone()
     }
 
     fn speaks(&self) -> Speaks {
-        Speaks::OpenIdConnect { description: below(&self.site, "/.well-known/openid-configuration") }
+        Speaks::OpenIdConnect { description: below(&self.hosts.site, "/.well-known/openid-configuration") }
     }
 
     fn is_name(&self, issuer: &str) -> bool {
         // The configuration cannot say whether there is a slash at its end.
-        issuer.strip_suffix('/').unwrap_or(issuer) == name(&self.site)
+        issuer.strip_suffix('/').unwrap_or(issuer) == name(&self.hosts.site)
     }
 
     fn adds(&self, wish: &Wish<'_>) -> Vec<(&'static str, String)> {
@@ -45,6 +45,10 @@ impl Manner for OpenIdConnect {
         };
         let max_age = wish.max_age.map(|seconds| ("max_age", seconds.to_string()));
         [prompt, max_age, hints(wish)].into_iter().flatten().collect()
+    }
+
+    fn tells_age(&self) -> bool {
+        true
     }
 
     fn person(&self, token: &IdToken, _: Option<&str>) -> Result<Person, UpstreamError> {

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::description::Description;
 use super::error::{TokenError, UpstreamError};
-use super::id_token::{Expected, IdToken};
+use super::id_token::{Expected, IdToken, moment};
 use super::keys::{Keys, PublishedKeys};
 use super::manner::{self, Manner, Speaks, Wish};
 use super::person::Person;
@@ -161,13 +161,16 @@ impl Source {
         }
         let code = returned.code.as_deref().filter(|code| !code.is_empty()).ok_or(UpstreamError::Empty)?;
         let redeemed = self.redeem(&endpoints, code, &attempt.verifier).await?;
-        let person = match (self.manner.speaks(), endpoints.issuer.as_deref()) {
+        let (person, authenticated_at) = match (self.manner.speaks(), endpoints.issuer.as_deref()) {
             (Speaks::OAuth { api, .. }, _) => {
-                github::person(&self.wire, &api, &redeemed.access_token).await?
+                (github::person(&self.wire, &api, &redeemed.access_token).await?, None)
             }
             (Speaks::OpenIdConnect { .. }, named) => {
-                let token = self.believe(&redeemed, named.unwrap_or_default(), &attempt.nonce).await?;
-                self.manner.person(&token, returned.user.as_deref())?
+                let max_age = Wish::of(&attempt.purpose).max_age.filter(|_| self.manner.tells_age());
+                let asked = (attempt.nonce.as_str(), max_age);
+                let token = self.believe(&redeemed, named.unwrap_or_default(), asked).await?;
+                let signed_in = max_age.and(token.auth_time).and_then(moment);
+                (self.manner.person(&token, returned.user.as_deref())?, signed_in)
             }
         };
         let Person { subject, email, given_name, family_name, picture } = person;
@@ -178,12 +181,18 @@ impl Source {
             given_name,
             family_name,
             picture,
+            authenticated_at,
             tokens: self.keeps_tokens.then(|| redeemed.tokens(&self.provider.scopes, self.clock.now())),
         })
     }
 
     /// What the ID token says, if it is the provider's answer to what was asked.
-    async fn believe(&self, redeemed: &Redeemed, named: &str, nonce: &str) -> Result<IdToken, UpstreamError> {
+    async fn believe(
+        &self,
+        redeemed: &Redeemed,
+        named: &str,
+        (nonce, max_age): (&str, Option<u64>),
+    ) -> Result<IdToken, UpstreamError> {
         let token = redeemed.id_token.as_deref().ok_or(TokenError::Missing)?;
         let (header, token, signs_for) = self.verify::<IdToken>(token).await?;
         if !self.manner.is_issuer(&token, named) {
@@ -194,7 +203,7 @@ impl Source {
         }
         let client_id = &self.provider.client_id;
         let access = redeemed.access_token.as_str();
-        token.check(&header, &Expected { client_id, nonce, access, now: self.clock.now() })?;
+        token.check(&header, &Expected { client_id, nonce, access, max_age, now: self.clock.now() })?;
         Ok(token)
     }
 

@@ -11,9 +11,8 @@ use foundation::problem::{Problem, codes};
 use foundation::request::RequestContext;
 
 use super::manner::Wish;
-use crate::attempt::{Attempt, Purpose};
+use crate::attempt::Attempt;
 use crate::pages::{self, Failure};
-use crate::request::Prompt;
 use crate::secret;
 use crate::state::Broker;
 use crate::throttle::Tried;
@@ -37,7 +36,7 @@ pub async fn start(
     let fresh = || secret::new(&*broker.randomness);
     // What one provider was asked is never the answer of another.
     let attempt = Attempt { provider: Some(provider), nonce: fresh(), verifier: fresh(), ..attempt };
-    match source.invitation(&attempt, &wish(&attempt.purpose)).await {
+    match source.invitation(&attempt, &Wish::of(&attempt.purpose)).await {
         Ok(url) => {
             let cookie = attempt.set_cookie(&broker.sealing, &*broker.randomness);
             let cookie = cookie.ok_or_else(|| Problem::new(&codes::REQUEST_REFUSED))?;
@@ -47,23 +46,8 @@ pub async fn start(
         }
         Err(error) => {
             error.log(&source.provider.name);
-            pages::failed(&broker, Some(&attempt), error.failure())
+            pages::failed(&broker, Some((&attempt, &headers)), error.failure())
         }
-    }
-}
-
-/// How somebody is to be asked, by what the sign-in is for.
-fn wish(purpose: &Purpose) -> Wish<'_> {
-    match purpose {
-        Purpose::Authorize(request) => Wish {
-            hint: request.login_hint.as_deref(),
-            prompt: request.prompt,
-            max_age: request.max_age,
-            keeps_tokens: false,
-        },
-        Purpose::Account => Wish::default(),
-        // Whoever is signed in there already may not be whom the person means.
-        Purpose::Link { .. } => Wish { prompt: Prompt::SelectAccount, ..Wish::default() },
     }
 }
 

@@ -21,14 +21,20 @@ pub struct Hosts {
     /// The site that it is.
     pub site: Url,
     /// Further hosts that are known to be its own.
-    pub others: &'static [&'static str],
+    pub others: Vec<String>,
 }
 
 impl Hosts {
+    /// A site, and hosts beside it.
+    pub fn new(site: Url, others: &[&str]) -> Self {
+        Self { site, others: others.iter().map(ToString::to_string).collect() }
+    }
+
     /// Whether a URL is the provider's.
     pub fn have(&self, url: &Url) -> bool {
         let plain = url.scheme() == "https" && url.username().is_empty() && url.password().is_none();
-        let known = url.port().is_none() && url.host_str().is_some_and(|host| self.others.contains(&host));
+        let known = url.port().is_none()
+            && url.host_str().is_some_and(|host| self.others.iter().any(|own| own == host));
         plain && (known || url.origin() == self.site.origin())
     }
 }
@@ -123,7 +129,7 @@ mod tests {
     #[test]
     fn a_provider_is_at_its_own_hosts_alone() {
         let url = |text: &str| Url::parse(text).unwrap();
-        let hosts = Hosts { site: url("https://accounts.google.com"), others: &["oauth2.googleapis.com"] };
+        let hosts = Hosts::new(url("https://accounts.google.com"), &["oauth2.googleapis.com"]);
         for good in ["https://accounts.google.com/x", "https://oauth2.googleapis.com:443/token"] {
             assert!(hosts.have(&url(good)), "{good}");
         }
@@ -141,7 +147,7 @@ mod tests {
         ] {
             assert!(!hosts.have(&url(bad)), "{bad}");
         }
-        let elsewhere = Hosts { site: url("https://id.example.test:8443/realm"), others: &[] };
+        let elsewhere = Hosts::new(url("https://id.example.test:8443/realm"), &[]);
         assert!(elsewhere.have(&url("https://id.example.test:8443/token")));
         assert!(!elsewhere.have(&url("https://id.example.test/token")));
     }

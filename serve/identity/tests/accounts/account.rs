@@ -117,13 +117,15 @@ async fn identities_sessions_and_grants_end_by_their_buttons() {
         let (session, _) = people::session(servers, scene.account, 1);
         people::grant(servers, "quiet", scene.account, session, "openid");
     }
+    // An intruder's, for the time when nobody is there.
+    servers.sql("UPDATE grants SET scope = 'openid offline_access'", "app");
     people::grant(servers, "quiet", scene.account, scene.session, "openid");
     assert_eq!(goes_to(&scene.send("/account/sessions/end", &[]).await), see("/account?notice=ended"));
     assert_eq!(scene.stage.count("browser_sessions"), "1");
-    assert_eq!(scene.stage.count("grants WHERE ended_because = 'signed-out'"), "2");
+    assert_eq!(scene.stage.count("grants WHERE ended_because = 'revoked'"), "2");
     let revoked = scene.send("/account/grants/revoke", &[("client_id", "quiet")]).await;
     assert_eq!(goes_to(&revoked), see("/account?notice=revoked"));
-    assert_eq!(scene.stage.count("grants WHERE ended_because = 'revoked'"), "1");
+    assert_eq!(scene.stage.count("grants WHERE ended_because = 'revoked'"), "3");
     let unlinked = scene.send(&format!("/account/identities/{github}/unlink"), &[]).await;
     assert_eq!(goes_to(&unlinked), see("/account?notice=unlinked"));
     let google = scene.stage.servers.sql("SELECT id FROM identities", "app");
@@ -167,6 +169,12 @@ async fn what_changes_who_gets_in_needs_a_recent_sign_in() {
 async fn an_account_is_deleted_by_whoever_says_so_in_words() {
     let mut scene = Scene::new(1).await;
     people::grant(&scene.stage.servers, "app", scene.account, scene.session, "openid");
+    let page = scene.open("/account/delete").await;
+    assert!(
+        page.text.contains("with the network addresses and browsers"),
+        "what stays is said: {}",
+        page.text
+    );
     for wrong in ["", "delete", "delete my accounts"] {
         let answer = scene.send("/account/delete", &[("confirmation", wrong)]).await;
         assert_eq!(answer.status, 422, "{wrong}");
@@ -179,6 +187,7 @@ async fn an_account_is_deleted_by_whoever_says_so_in_words() {
     for table in ["accounts", "identities", "browser_sessions", "grants"] {
         assert_eq!(scene.stage.count(table), "0", "{table}");
     }
+    assert_ne!(scene.stage.count("audit_events WHERE address IS NOT NULL AND actor_id IS NOT NULL"), "0");
     assert_eq!(goes_to(&scene.open("/account").await), see("/sign-in"));
     assert!(scene.browser.cookie(ISSUER, SESSION).is_none());
 }

@@ -96,3 +96,38 @@ async fn several_processes_do_each_errand_once() {
     let done = async |issuer: &Program| issuer.metrics().await.contains("outcome=\"done\"");
     assert!(done(&stage.issuer).await && done(&second).await, "both took part");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_mail_server_that_hangs_holds_up_no_client() {
+    let servers = Servers::start();
+    // Whoever connects is never answered.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    std::fs::write(servers.path("smtp-password"), PASSWORD).unwrap();
+    let more = [
+        ("SMTP_URL", format!("smtps://app@127.0.0.1:{}", silent.local_addr().unwrap().port())),
+        ("SMTP_PASSWORD_FILE", servers.path("smtp-password").display().to_string()),
+        ("MAIL_FROM", "Bastide <no-reply@example.test>".to_owned()),
+    ];
+    let stage = Stage::on(servers, people::settings, &more).await;
+    for _ in 0..12 {
+        leave(&stage, "identity_left", "0", "0");
+    }
+    wait_until("the letters to be tried", || stage.count("errands WHERE attempts > 0") != "0");
+    stage.servers.sql(
+        &format!(
+            "INSERT INTO errands (id, kind, payload, created_at, due_at) VALUES ('{0}', 'back_channel_logout', \
+             '{{\"kind\": \"back_channel_logout\", \"client_id\": \"app\", \"account\": \"{0}\", \
+             \"session\": \"{0}\"}}', now(), now())",
+            Uuid::now_v7()
+        ),
+        "app",
+    );
+    let tried = "errands WHERE kind = 'back_channel_logout' AND last_error IS NOT NULL";
+    wait_until("the client to be told", || stage.count(tried) == "1");
+    assert_eq!(
+        stage.count("errands WHERE kind = 'mail' AND last_error IS NOT NULL"),
+        "0",
+        "no letter has ended yet"
+    );
+}

@@ -108,3 +108,42 @@ async fn however_often_somebody_begins_the_browser_can_go_on() {
     }
     assert!(browser.cookie(ISSUER, &format!("__Host-attempt-{}", &state[..8])).is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn whoever_does_not_want_to_sign_in_goes_back_to_the_client_which_hears_it() {
+    let stage = Stage::new(people::settings).await;
+    let mut browser = visitor(&stage);
+    let asked = "/authorize?client_id=app&redirect_uri=https%3A%2F%2Fapp.example.test%2Fcallback&response_type=code\
+                 &scope=openid&state=theirs&code_challenge_method=S256\
+                 &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let page = browser.open(&url(asked)).await;
+    assert!(
+        page.text.contains("id=\"cancel\"") && page.text.contains("Back to Garden planner"),
+        "{}",
+        page.text
+    );
+    let state = people::state_of(&page.text);
+    let cancel = url(&format!("/cancel/{state}"));
+    assert_eq!(browser.post(&cancel, "https://evil.test", &[]).await.status, 403);
+    assert_eq!(
+        visitor(&stage).post(&cancel, ISSUER, &[]).await.status,
+        400,
+        "another browser has begun nothing"
+    );
+    // Also from the question whether there is an account already.
+    let (name, value) = people::waiting(&stage.servers, &state, "t:o", "ada@example.test");
+    browser.plant(ISSUER, &name, &value);
+    let question = browser.open(&url(&format!("/linking/{state}"))).await;
+    assert!(question.text.contains(cancel.path()), "{}", question.text);
+    let answer = browser.post(&cancel, ISSUER, &[]).await;
+    assert_eq!(answer.status, 303, "{}", answer.text);
+    let back = url::Url::parse(answer.header("location")).unwrap();
+    assert!(back.as_str().starts_with("https://app.example.test/callback?"), "{back}");
+    let said: std::collections::BTreeMap<_, _> = back.query_pairs().into_owned().collect();
+    assert_eq!((said["error"].as_str(), said["state"].as_str()), ("access_denied", "theirs"));
+    assert_eq!(said["iss"], ISSUER);
+    assert!(browser.cookie(ISSUER, "__Host-a").is_none(), "nothing waits any more");
+    // Who came without a client has none to go back to.
+    assert!(!browser.open(&url("/sign-in")).await.text.contains("id=\"cancel\""));
+}

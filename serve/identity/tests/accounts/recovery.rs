@@ -91,3 +91,20 @@ async fn whoever_is_not_one_account_gets_no_link() {
     }
     assert_eq!(stage.count("recoveries"), "0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_link_that_let_nobody_in_is_not_used_up() {
+    let stage = Stage::new(people::settings).await;
+    let account = people::account(&stage.servers, "ada");
+    let link = link(&stage, &account.to_string()).unwrap();
+    // The session cannot begin.
+    let owner = |sql: &str| stage.servers.sql(sql, "app");
+    owner("ALTER TABLE browser_sessions ADD CONSTRAINT broken CHECK (provider <> 'recovery')");
+    let mut browser = visitor(&stage);
+    assert!(browser.post(&link, ISSUER, &[]).await.status.is_server_error());
+    assert!(browser.cookie(ISSUER, SESSION).is_none());
+    owner("ALTER TABLE browser_sessions DROP CONSTRAINT broken");
+    assert_eq!(browser.post(&link, ISSUER, &[]).await.status, 303);
+    assert!(browser.cookie(ISSUER, SESSION).is_some());
+}

@@ -7,7 +7,7 @@ use url::Url;
 use crate::support::browser::Browser;
 use crate::support::people;
 use crate::support::stage::ISSUER;
-use crate::world::{Scene, at};
+use crate::world::{Scene, asks, at};
 
 /// Opens the page on which people sign in by themselves; the state of its buttons.
 async fn begin(browser: &mut Browser) -> String {
@@ -105,4 +105,54 @@ async fn whoever_refuses_or_finds_a_provider_down_reads_why_and_tries_again() {
         assert_eq!(failed.status, 503);
         assert!(failed.text.contains("The provider does not answer"), "{}", failed.text);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn whoever_signs_in_again_is_asked_though_the_provider_knows_the_browser() {
+    let scene = Scene::new().await;
+    let mut browser = scene.browser();
+    let state = begin(&mut browser).await;
+    assert_eq!(leads_to(&press(&scene, &mut browser, &state, "google").await), "/account");
+    scene
+        .stage
+        .servers
+        .sql("UPDATE browser_sessions SET authenticated_at = now() - interval '11 minutes'", "app");
+    let away = browser.open(&at("/account/delete")).await;
+    let page = browser.open(&at(leads_to(&away))).await;
+    assert!(page.text.contains("Sign in again"), "{}", page.text);
+    let state = people::state_of(&page.text);
+    // Apple has no way to be told, and asks by itself.
+    for name in ["google", "github", "microsoft"] {
+        let url = scene.leave(&mut browser, &state, name).await;
+        assert!(asks(&browser.open(&url).await), "{name} lets in whoever sits there");
+    }
+    assert_eq!(leads_to(&press(&scene, &mut browser, &state, "google").await), "/account");
+    assert_eq!(browser.open(&at("/account/delete")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn whoever_cannot_sign_in_to_the_existing_account_now_is_asked_still() {
+    let scene = Scene::new().await;
+    let mut browser = scene.browser();
+    let state = begin(&mut browser).await;
+    assert_eq!(leads_to(&press(&scene, &mut browser, &state, "github").await), "/account");
+    let mut browser = scene.browser();
+    let state = begin(&mut browser).await;
+    let asked = press(&scene, &mut browser, &state, "microsoft").await;
+    let state = people::state_of(&browser.open(&at(leads_to(&asked))).await.text);
+    scene.world.change(Provider::Github, "ada", &serde_json::json!({"refuses": true})).unwrap();
+    let refused = press(&scene, &mut browser, &state, "github").await;
+    assert_eq!(refused.status, 403);
+    for part in ["You did not allow it", "You came with Microsoft", "id=\"go-on-as-new\"", "id=\"request\""] {
+        assert!(refused.text.contains(part), "{part}: {}", refused.text);
+    }
+    scene.world.change(Provider::Github, "ada", &serde_json::json!({"refuses": false})).unwrap();
+    let state = people::state_of(&refused.text);
+    assert_eq!(leads_to(&press(&scene, &mut browser, &state, "github").await), "/account");
+    assert_eq!(
+        (scene.stage.count("accounts"), scene.stage.count("identities")),
+        ("1".to_owned(), "2".to_owned())
+    );
 }

@@ -27,6 +27,6 @@ async fn a_browser_goes_to_each_provider_and_comes_back() {
     // With Google she has another address, and so another account.
     assert_eq!(scene.stage.count("accounts"), "2");
     browser.open("/authorize?client_id=nobody").await;
-    browser.expect("h1", "Something went wrong").await;
+    browser.expect("h1", "That site cannot let you sign in here").await;
     look(&browser, "problem-of-a-client").await;
 }

@@ -139,3 +139,43 @@ async fn the_answer_is_about_whoever_was_meant() {
     assert_eq!(returned(&scene.authorize(Some(&ada), &good(&silent)).await, "error"), "");
     assert_eq!(returned(&scene.authorize(Some(&bob), &good(&silent)).await, "error"), "login_required");
 }
+
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+#[tokio::test(flavor = "multi_thread")]
+async fn every_parameter_may_be_as_long_as_it_may_be_and_the_client_hears_of_more() {
+    let scene = Scene::new().await;
+    let long = |letter: &str, count: usize| letter.repeat(count);
+    let (state, nonce, who) = (long("s", 1_024), long("n", 512), long("h", 254));
+    let changes = [("state", state.as_str()), ("nonce", &nonce), ("login_hint", &who)];
+    let page = scene.authorize(None, &good(&changes)).await;
+    assert!(page.status == 200 && page.header("location").is_empty(), "{}", page.text);
+    let (hint, claims) = (long("t", 8_192), long(" ", 4_000));
+    let all = [&changes[..], &[("id_token_hint", hint.as_str()), ("claims", &claims)]].concat();
+    assert_eq!(returned(&scene.authorize(None, &good(&all)).await, "error"), "invalid_request");
+    // In the browser these take more than it keeps.
+    let (state, nonce) = (long("\"", 1_024), long("\"", 512));
+    let answer = scene.authorize(None, &good(&[("state", &state), ("nonce", &nonce)])).await;
+    assert_eq!(
+        (returned(&answer, "error"), returned(&answer, "state")),
+        ("invalid_request".to_owned(), state)
+    );
+}
+
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whom_a_client_has_sent_wrongly_reads_what_to_do() {
+    let scene = Scene::new().await;
+    for (path, title, detail) in [
+        (
+            "/authorize?client_id=nobody",
+            "That site cannot let you sign in here",
+            "The application is unknown.",
+        ),
+        ("/logout?id_token_hint=x", "That site cannot sign you out here", "none of this issuer"),
+    ] {
+        let page = scene.stage.issuer.ask(Method::GET, path, &[("accept", "text/html")]).await;
+        assert_eq!(page.status, 400);
+        assert!(page.text.contains(title) && page.text.contains(detail), "{}", page.text);
+        assert!(!page.text.contains("Go back, look at what was sent"), "{}", page.text);
+    }
+}

@@ -1,9 +1,10 @@
+use axum::http::Method;
 use foundation::clock::SystemRandomness;
 use foundation::seal::KeyRing;
 use foundation::testing::program::Answer;
 use uuid::Uuid;
 
-use crate::scene::{Person, Scene, error};
+use crate::scene::{Person, Scene, error, good, returned};
 
 const KIND: &str = "urn:ietf:params:oauth:token-type:access_token";
 
@@ -22,6 +23,18 @@ fn keep(scene: &Scene, person: &Person, provider: &str, access: &str, minutes: i
          INSERT INTO upstream_grants (identity_id, scope, key_id, sealed, expires_at, updated_at) \
          VALUES ('{identity}', 'openid email', '{}', '\\x{bytes}', now() + interval '{minutes} min', now())",
         person.account, sealed.key_id
+    ));
+}
+
+/// The scope by which the person lets the client have login providers' tokens.
+const SCOPE: (&str, &str) = ("scope", "openid upstream_tokens");
+
+/// The person has said yes to that before.
+fn agree(scene: &Scene, person: &Person) {
+    scene.sql(&format!(
+        "INSERT INTO grants (id, client_id, account_id, session_id, scope, authenticated_at, created_at) \
+         VALUES (gen_random_uuid(), 'app', '{}', '{}', 'openid upstream_tokens', now(), now())",
+        person.account, person.session
     ));
 }
 
@@ -45,7 +58,8 @@ async fn a_client_gets_the_login_providers_token_of_its_own_person() {
     let (ada, bob) = (scene.person(), scene.person());
     keep(&scene, &ada, "google", "ya29.ada", 60);
     keep(&scene, &bob, "google", "ya29.bob", 60);
-    let tokens = scene.tokens(&ada, &[]).await;
+    agree(&scene, &ada);
+    let tokens = scene.tokens(&ada, &[SCOPE]).await;
     let token = tokens["access_token"].as_str().unwrap();
     let answer = exchange(&scene, "app", token, &[("audience", "google")]).await;
     assert_eq!(
@@ -90,10 +104,40 @@ async fn what_has_ended_is_not_handed_out() {
     let scene = Scene::new().await;
     let ada = scene.person();
     keep(&scene, &ada, "google", "ya29.old", -1);
-    let token = scene.tokens(&ada, &[]).await["access_token"].as_str().unwrap().to_owned();
+    agree(&scene, &ada);
+    let token = scene.tokens(&ada, &[SCOPE]).await["access_token"].as_str().unwrap().to_owned();
     assert_eq!(error(&exchange(&scene, "app", &token, &[("audience", "google")]).await), "invalid_target");
     keep(&scene, &ada, "github", "gho_ada", 60);
     assert_eq!(exchange(&scene, "app", &token, &[("audience", "github")]).await.status, 200);
     scene.stage.issuer.run(&["sessions", "end", &ada.session.to_string()]);
     assert_eq!(error(&exchange(&scene, "app", &token, &[("audience", "github")]).await), "invalid_grant");
+}
+
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+#[tokio::test(flavor = "multi_thread")]
+async fn only_whoever_has_read_what_it_means_lets_a_client_have_them() {
+    let scene = Scene::new().await;
+    let ada = scene.person();
+    keep(&scene, &ada, "google", "ya29.ada", 60);
+    let google = [("audience", "google")];
+    let token = scene.tokens(&ada, &[]).await["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(error(&exchange(&scene, "app", &token, &google).await), "invalid_scope");
+    // Whoever is signed in already reads it first.
+    let page = scene.authorize(Some(&ada), &good(&[SCOPE])).await;
+    assert!(page.header("location").is_empty() && page.text.contains("in your name"), "{}", page.text);
+    let silent = scene.authorize(Some(&ada), &good(&[SCOPE, ("prompt", "none")])).await;
+    assert_eq!(returned(&silent, "error"), "consent_required");
+    assert!(!scene.authorize(None, &good(&[])).await.text.contains("in your name"));
+    agree(&scene, &ada);
+    let tokens = scene.tokens(&ada, &[SCOPE]).await;
+    assert_eq!(tokens["scope"], "openid upstream_tokens");
+    let token = tokens["access_token"].as_str().unwrap();
+    assert_eq!(exchange(&scene, "app", token, &google).await.status, 200);
+    let account = scene.stage.issuer.ask(Method::GET, "/account", &[("cookie", &ada.cookie)]).await;
+    assert!(account.text.contains("also at your providers, in your name"), "{}", account.text);
+    // A client that may not have them cannot ask.
+    let other = [("client_id", "other"), ("redirect_uri", "https://other.example.test/callback"), SCOPE];
+    let code = returned(&scene.authorize(Some(&ada), &good(&other)).await, "code");
+    assert_eq!(code.len(), 43, "what there is not for a client is left out");
+    assert_eq!(scene.sql("SELECT scope FROM grants WHERE client_id = 'other'"), "openid");
 }

@@ -112,3 +112,25 @@ async fn processes_that_start_at_once_have_the_same_keys() {
     let sealed = scene.sql("SELECT string_agg(encode(sealed, 'escape'), '') FROM signing_keys");
     assert!(!sealed.contains("PRIVATE"));
 }
+
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_opened_stop_no_sign_in() {
+    let scene = Scene::new().await;
+    let old = published(&scene, 1).await.remove(0);
+    // As after a restore without the sealing key that they were sealed with.
+    scene.sql("UPDATE signing_keys SET key_id = 'lost'");
+    let settings = std::fs::read_to_string(scene.stage.servers.path("identity.toml")).unwrap();
+    let variables = environment(&scene.stage.servers, &settings);
+    let after = Program::start(BINARY, "serve", &scene.stage.servers, variables);
+    after.wait_for_missing(&[]).await;
+    let found = kids(&after.get("/keys").await.text, "ES256");
+    assert!(found.len() == 1 && found[0] != old, "{found:?}");
+    let said = after.log();
+    assert!(said.iter().any(|line| line.to_string().contains("identity keys rotate --now")), "{said:?}");
+    assert_eq!(scene.stage.count("signing_keys"), "4", "what another process may open stays");
+    assert!(after.metrics().await.contains("identity_ready_check_up{check=\"signing key\"} 1"));
+    let rotated = scene.stage.issuer.run(&["keys", "rotate", "--now"]);
+    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
+    assert_eq!(scene.stage.count("signing_keys"), "2");
+}

@@ -57,6 +57,7 @@ async fn userinfo_says_nothing_without_a_token_that_is_good() {
         (answer.status.as_u16(), answer.header("www-authenticate")),
         (401, r#"Bearer realm="userinfo""#)
     );
+    assert_eq!(answer.text, "{}", "no error, which there is none of yet");
     for wrong in ["x", &"x".repeat(43), id_token] {
         let answer = scene.userinfo(wrong).await;
         assert_eq!(answer.status, 401);

@@ -104,7 +104,15 @@ impl Scene {
 
     /// Goes to a provider and signs in there; where that leads, which is the issuer again.
     pub async fn at_provider(&self, browser: &mut Browser, url: &Url, name: &str) -> Url {
-        let answer = browser.open(url).await;
+        let mut answer = browser.open(url).await;
+        if asks(&answer) {
+            let mut fields = hidden(&answer.text);
+            fields.push(("username".to_owned(), "ada".to_owned()));
+            let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let mut form = url.clone();
+            form.set_query(None);
+            answer = browser.post(&form, &url.origin().ascii_serialization(), &fields).await;
+        }
         if name != "apple" {
             return Browser::next(&answer, url);
         }
@@ -148,6 +156,11 @@ impl Scene {
         };
         self.world.asked_for(Provider::of(name).unwrap(), path)
     }
+}
+
+/// Whether a provider asks who somebody is.
+pub fn asks(answer: &Answer) -> bool {
+    answer.text.contains("id=\"username\"")
 }
 
 /// A place of the issuer.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use foundation::testing::program::Answer;
 use login_providers::{Proof, Provider, Registration};
 use rcgen::KeyPair;
@@ -39,14 +41,20 @@ fn secret(scene: &Scene, pem: &str, header: &Value, changes: &Value) -> String {
     es256(pem, &all, &claims)
 }
 
+async fn code(scene: &Scene) -> String {
+    field(&scene.get(APPLE, AUTH, &QUESTION).await, "code").unwrap()
+}
+
 async fn redeem(scene: &Scene, secret: &str, changes: &[(&str, &str)]) -> Answer {
-    let page = scene.get(APPLE, AUTH, &QUESTION).await;
-    let code = field(&page, "code").unwrap();
+    redeem_code(scene, &code(scene).await, secret, changes).await
+}
+
+async fn redeem_code(scene: &Scene, code: &str, secret: &str, changes: &[(&str, &str)]) -> Answer {
     let pairs = [
         ("grant_type", "authorization_code"),
         ("client_id", CLIENT),
         ("client_secret", secret),
-        ("code", &code),
+        ("code", code),
         ("redirect_uri", BACK),
         ("code_verifier", VERIFIER),
     ];
@@ -136,7 +144,7 @@ async fn a_client_secret_is_signed_by_the_key_and_lasts_at_most_half_a_year() {
 }
 
 #[tokio::test]
-async fn a_code_is_for_its_client_once_and_with_its_verifier() {
+async fn a_code_is_for_its_client_once_for_ten_minutes_and_with_its_verifier() {
     let (scene, pem) = registered().await;
     let secret = secret(&scene, &pem, &json!({}), &json!({}));
     for (name, value, error) in [
@@ -150,6 +158,21 @@ async fn a_code_is_for_its_client_once_and_with_its_verifier() {
         let answer = redeem(&scene, &secret, &[(name, value)]).await.json();
         assert_eq!(answer["error"], json!(error), "{name}");
     }
+    let refused = async |code: &str, secret: &str, changes: &[(&str, &str)]| {
+        let answer = redeem_code(&scene, code, secret, changes).await;
+        assert_eq!(answer.json()["error"], json!("invalid_grant"), "{changes:?}");
+    };
+    let once = code(&scene).await;
+    assert_eq!(redeem_code(&scene, &once, &secret, &[]).await.status, 200);
+    refused(&once, &secret, &[]).await;
+    // Another client, which proves who it is.
+    let proof = Proof::Key { pem: pem.clone(), key_id: "KEY".to_owned(), team_id: "TEAM".to_owned() };
+    scene.providers.register(APPLE, Registration::new("another", BACK, proof));
+    let others = self::secret(&scene, &pem, &json!({}), &json!({"sub": "another"}));
+    refused(&code(&scene).await, &others, &[("client_id", "another")]).await;
+    let late = code(&scene).await;
+    scene.providers.advance(Duration::from_secs(600));
+    refused(&late, &secret, &[]).await;
 }
 
 #[tokio::test]

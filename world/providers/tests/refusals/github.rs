@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::http::Method;
 use foundation::testing::program::Answer;
 use login_providers::{Proof, Provider, Registration};
@@ -101,6 +103,9 @@ async fn errors_come_with_status_200() {
     assert!(form.text.starts_with("error=incorrect_client_credentials&"), "{}", form.text);
     assert!(scene.post(GITHUB, TOKEN, &redemption(&once)).await.json().get("access_token").is_some());
     assert_eq!(scene.post(GITHUB, TOKEN, &redemption(&once)).await.json()["error"], "bad_verification_code");
+    let late = code(&scene, &[]).await;
+    scene.providers.advance(Duration::from_secs(600));
+    assert_eq!(scene.post(GITHUB, TOKEN, &redemption(&late)).await.json()["error"], "bad_verification_code");
     let unknown = scene.post(GITHUB, TOKEN, &with(&redemption(&once), &[("client_id", "nobody")])).await;
     assert_eq!(unknown.status, 404);
 }

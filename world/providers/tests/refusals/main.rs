@@ -7,4 +7,5 @@ mod control;
 mod github;
 mod google;
 mod microsoft;
+mod prompts;
 mod scene;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use login_providers::{COMPANY, CONSUMERS, Fault, Proof, Provider, Registration, STRICT_COMPANY};
 use serde_json::{Value, json};
 
@@ -131,6 +133,17 @@ async fn questions_and_codes_that_are_not_in_order_are_refused() {
     assert_eq!(scene.post(MICROSOFT, &token("common"), &redemption(&code)).await.status, 200);
     let again = scene.post(MICROSOFT, &token("common"), &redemption(&code)).await.json();
     assert_eq!(error(&again), "AADSTS70008");
+    let proof = Proof::Secret("another".to_owned());
+    scene.providers.register(MICROSOFT, Registration::new("another", BACK, proof));
+    let code = self::code(&scene, "common").await;
+    let another = with(&redemption(&code), &[("client_id", "another"), ("client_secret", "another")]);
+    assert_eq!(error(&scene.post(MICROSOFT, &token("common"), &another).await.json()), "AADSTS70008");
+    let late = self::code(&scene, "common").await;
+    scene.providers.advance(Duration::from_secs(600));
+    assert_eq!(
+        error(&scene.post(MICROSOFT, &token("common"), &redemption(&late)).await.json()),
+        "AADSTS70008"
+    );
 }
 
 #[tokio::test]

@@ -6,10 +6,11 @@ use foundation::clock::SystemRandomness;
 use foundation::write::idempotency::Answer;
 use uuid::Uuid;
 
-use super::scene::{Browser, Scene, verified};
+use super::scene::{Browser, Scene, authorization, verified};
 use crate::accounts::unlink::{Unlinked, unlink};
 use crate::accounts::{Notification, delete, recovery};
 use crate::attempt::Purpose;
+use crate::session::{self, Ending};
 
 const ADA: &str = "ada@example.test";
 const RELAY: &str = "x1y2@privaterelay.appleid.com";
@@ -59,6 +60,63 @@ async fn an_identity_leaves_with_what_began_with_it_and_never_the_last() {
     assert_eq!(scene.letters(), [format!("identity_left {ADA}")]);
     assert_eq!(take_away(&scene, &google, identity(&scene, "google")).await, Unlinked::Last);
     assert_eq!(scene.count("identities"), 1);
+}
+
+/// Lets a client act while the person is away, and signs out.
+async fn leave_offline_grant(scene: &Scene, provider: &str, subject: &str, address: &str) {
+    let Purpose::Authorize(mut request) = authorization() else { panic!("it is for a client") };
+    request.scope.push("offline_access".to_owned());
+    let mut browser = Browser::default();
+    let person = verified(provider, subject, Some((address, true)));
+    browser.come(scene, Purpose::Authorize(request), person).await;
+    let session = browser.session(scene).await.unwrap();
+    let origin = Origin::of(None, &scene.context());
+    let mut unit = scene.broker.writes.begin_without_key(&origin).await.unwrap();
+    let ending = Ending { one: Some(session.id), ..Ending::default() };
+    session::end(&mut unit, Some(&scene.broker.settings), session.account, ending).await.unwrap();
+    unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn what_an_identity_opened_ends_with_it_also_where_its_session_is_over() {
+    let scene = Scene::new().await;
+    let (google, _) = ada(&scene).await;
+    let alive = || {
+        scene.ask(
+            "SELECT coalesce(string_agg(provider, ' ' ORDER BY provider), '') FROM grants WHERE ended_at IS NULL",
+        )
+    };
+    leave_offline_grant(&scene, "google", "1", ADA).await;
+    leave_offline_grant(&scene, "apple", "a", RELAY).await;
+    assert_eq!(alive(), "apple google");
+    scene.notify("apple", "a", Notification::ConsentRevoked).await;
+    assert_eq!(alive(), "google");
+    leave_offline_grant(&scene, "apple", "a", RELAY).await;
+    // What the version before has written does not say by whom it was opened.
+    scene.grant("quiet", google.account(&scene).await.unwrap(), Uuid::nil(), "openid offline_access");
+    assert_eq!(take_away(&scene, &google, identity(&scene, "apple")).await, Unlinked::Done);
+    assert_eq!(alive(), "google");
+    assert_eq!(scene.count("grants WHERE ended_because = 'revoked'"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs root and PostgreSQL, PgBouncer and Valkey installed"]
+async fn a_client_whose_grant_has_ended_is_told_of_the_sessions_end() {
+    let scene = Scene::new().await;
+    let (google, _) = ada(&scene).await;
+    let session = google.session(&scene).await.unwrap();
+    scene.grant("app", session.account, session.id, "openid");
+    scene.ask("UPDATE grants SET ended_at = now() - interval '2 days', ended_because = 'replayed'");
+    crate::provider::sweep::sweep(&scene.broker).await;
+    let origin = Origin::of(None, &scene.context());
+    let mut unit = scene.broker.writes.begin_without_key(&origin).await.unwrap();
+    session::end(&mut unit, Some(&scene.broker.settings), session.account, Ending::default()).await.unwrap();
+    unit.end(Ok(Answer::empty(StatusCode::NO_CONTENT))).await.unwrap();
+    assert_eq!(scene.count("errands WHERE kind = 'back_channel_logout'"), 1);
+    // Without a session it is of no use to anybody.
+    crate::provider::sweep::sweep(&scene.broker).await;
+    assert_eq!(scene.count("grants"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

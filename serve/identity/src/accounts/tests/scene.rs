@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::header::{COOKIE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use foundation::clock::SystemRandomness;
 use foundation::clock::testing::FixedClock;
 use foundation::database::Database;
@@ -56,7 +56,7 @@ impl Scene {
         migrate(schema::MIGRATIONS, &migrating.database, &migrating.ca, role).await.unwrap();
         let config = ServeConfig::read(variable).unwrap();
         let database = Database::new(&config.stores.database, &config.stores.ca).unwrap();
-        let health = Arc::new(Health::new(&Metrics::new("identity", "0", "test")));
+        let health = Health::new(&Metrics::new("identity", "0", "test"));
         let resolver = Arc::new(NameServers::of_system());
         let http = HttpClient::new(resolver, &config.extra_authorities, Limits::default()).unwrap();
         let now = OffsetDateTime::from_unix_timestamp(NOW).unwrap();
@@ -101,11 +101,12 @@ impl Scene {
         self.ask(&sql).parse().unwrap()
     }
 
-    /// Gives a client something in a session.
+    /// Gives a client something in a session, or in one that is over.
     pub fn grant(&self, client: &str, account: Uuid, session: Uuid, scope: &str) {
         self.ask(&format!(
             "INSERT INTO grants (id, client_id, account_id, session_id, scope, authenticated_at, created_at) \
-             VALUES (gen_random_uuid(), '{client}', '{account}', '{session}', '{scope}', now(), now())"
+             VALUES (gen_random_uuid(), '{client}', '{account}', nullif('{session}', '{}')::uuid, '{scope}', now(), now())",
+            Uuid::nil()
         ));
     }
 }
@@ -164,6 +165,7 @@ pub fn verified(provider: &str, subject: &str, address: Option<(&str, bool)>) ->
         given_name: Some("Ada".to_owned()),
         family_name: Some("Lovelace".to_owned()),
         picture: None,
+        authenticated_at: None,
         tokens: Some(UpstreamTokens {
             access: format!("access-of-{provider}-{subject}"),
             refresh: None,
@@ -183,6 +185,7 @@ pub fn authorization() -> Purpose {
         nonce: None,
         challenge: None,
         prompt: crate::request::Prompt::Needed,
+        consents: false,
         max_age: None,
         login_hint: None,
         subject: None,
@@ -231,7 +234,8 @@ impl Browser {
 
     pub async fn come_with(&mut self, scene: &Scene, attempt: Attempt, verified: Verified) -> Got {
         let (context, headers) = (scene.context(), self.headers());
-        let response = arrive(&scene.broker, &context, &headers, attempt, verified).await.unwrap();
+        let response = arrive(&scene.broker, &context, &headers, attempt, verified).await;
+        let response = response.unwrap_or_else(IntoResponse::into_response);
         self.keep(&response)
     }
 

@@ -31,6 +31,7 @@ use crate::state::Broker;
 
 const ACCOUNT: &str = "00000000-0000-0000-0000-0000000000aa";
 const IDENTITY: Uuid = Uuid::from_u128(0xbb);
+const OTHER: Uuid = Uuid::from_u128(0xcc);
 
 struct Scene {
     broker: Broker,
@@ -94,7 +95,7 @@ impl Scene {
         ]);
         let config = ServeConfig::read(|name| variables.get(name).cloned()).unwrap();
         let database = Database::new(&config.stores.database, &config.stores.ca).unwrap();
-        let health = Arc::new(Health::new(&Metrics::new("identity", "1", "r")));
+        let health = Health::new(&Metrics::new("identity", "1", "r"));
         let resolver = Arc::new(NameServers::of_system());
         let http = HttpClient::new(resolver, &config.extra_authorities, Limits::default()).unwrap();
         let made_by = (Arc::new(SystemClock) as _, Arc::new(SystemRandomness) as _);
@@ -202,7 +203,15 @@ async fn a_refresh_token_that_comes_once_is_kept_and_outlives_an_outage() {
     let third = fresh(&scene.broker, IDENTITY).await.unwrap();
     assert!(third.access != second.access && third.refresh == first.refresh);
 
-    // Tokens of another identity do not open here.
+    // Tokens of another identity do not open here, nor those that somebody has changed.
+    scene.sql(&format!(
+        "INSERT INTO identities (id, account_id, provider, subject, created_at, last_used_at) \
+         VALUES ('{OTHER}', '{ACCOUNT}', 'google', 'other', now(), now()); \
+         INSERT INTO upstream_grants (identity_id, scope, key_id, sealed, expires_at, updated_at) \
+         SELECT '{OTHER}', scope, key_id, sealed, expires_at, updated_at FROM upstream_grants"
+    ));
+    assert!(fresh(&scene.broker, IDENTITY).await.is_ok());
+    assert!(matches!(fresh(&scene.broker, OTHER).await, Err(RefreshError::Nothing)));
     scene.sql("UPDATE upstream_grants SET sealed = sealed || '\\x00'::bytea");
     assert!(matches!(fresh(&scene.broker, IDENTITY).await, Err(RefreshError::Nothing)));
     // What cannot be refreshed is good as long as it lasts.

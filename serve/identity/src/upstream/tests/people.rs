@@ -1,12 +1,14 @@
 //! Whom each provider's answer makes somebody.
 
+use foundation::clock::{Clock as _, SystemClock, SystemRandomness};
 use login_providers::{COMPANY, CONSUMERS, Provider, STRICT_COMPANY};
 use serde_json::json;
 
-use super::super::error::UpstreamError;
+use super::super::error::{TokenError, UpstreamError};
 use super::super::manner::Wish;
 use super::super::{Address, Verified};
 use super::scene::Scene;
+use crate::attempt::{Attempt, Purpose};
 use crate::request::Prompt;
 
 fn address(text: &str, is_vouched: bool) -> Option<Address> {
@@ -140,8 +142,8 @@ async fn people_who_refuse_are_told_from_failures() {
 #[tokio::test]
 async fn each_is_asked_in_its_own_way() {
     let scene = Scene::new().await;
-    let wish = Wish { hint: Some("ada@b.c"), prompt: Prompt::Login, max_age: Some(60), keeps_tokens: false };
-    let attempt = scene.comes_back("google", &wish).await.0;
+    let wish = Wish { hint: Some("ada@b.c"), prompt: Prompt::Login, max_age: Some(60), ..Wish::default() };
+    let attempt = Attempt::begin(Purpose::Account, &SystemClock, &SystemRandomness);
     for (name, has, lacks) in [
         (
             "google",
@@ -169,4 +171,42 @@ async fn each_is_asked_in_its_own_way() {
         }
         assert!(!query.contains(&attempt.verifier));
     }
+}
+
+#[tokio::test]
+async fn a_fifth_provider_says_when_the_person_signed_in() {
+    let scene = Scene::new().await;
+    let source = scene.source("fifth");
+    let Verified { authenticated_at, .. } = scene.identify("fifth").await.unwrap();
+    assert_eq!(authenticated_at, None, "nobody has asked");
+    let begun = Attempt::begin(Purpose::Again, &SystemClock, &SystemRandomness);
+    let attempt = Attempt { provider: Some("fifth".to_owned()), ..begun };
+    let url = source.invitation(&attempt, &Wish::of(&attempt.purpose)).await.unwrap();
+    assert!(url.query().unwrap().contains("prompt=login&max_age=600"), "{url}");
+    let returned = scene.returned("fifth", &url).await;
+    let verified = source.identify(&attempt, &returned).await.unwrap();
+    let signed_in = verified.authenticated_at.expect("it was asked");
+    assert!((SystemClock.now() - signed_in).whole_seconds() < 60);
+    // Without the wish the provider does not say it, and is not believed.
+    let again = source.invitation(&attempt, &Wish::default()).await.unwrap();
+    let returned = scene.returned("fifth", &again).await;
+    let refused = source.identify(&attempt, &returned).await.unwrap_err();
+    assert!(matches!(refused, UpstreamError::Token(TokenError::Undated)), "{refused}");
+}
+
+#[tokio::test]
+async fn googles_refresh_token_comes_again_with_consent() {
+    let scene = Scene::new().await;
+    let refresh = async |wish: &Wish<'_>| {
+        let (attempt, returned) = scene.comes_back("google", wish).await;
+        scene.source("google").identify(&attempt, &returned).await.unwrap().tokens.unwrap().refresh
+    };
+    assert!(refresh(&Wish::default()).await.is_some());
+    assert!(refresh(&Wish::default()).await.is_none());
+    assert!(refresh(&Wish { consents: true, ..Wish::default() }).await.is_some());
+    let words = |prompt| {
+        let wish = Wish { prompt, consents: true, keeps_tokens: true, ..Wish::default() };
+        scene.source("google").manner.adds(&wish)[0].clone()
+    };
+    assert_eq!(words(Prompt::Login), ("prompt", "select_account consent".to_owned()));
 }

@@ -9,7 +9,8 @@ use url::Url;
 
 use super::super::Standing;
 use super::super::error::UpstreamError;
-use super::super::manner::Wish;
+use super::super::manner::{Manner as _, Wish};
+use super::super::openid_connect::OpenIdConnect;
 use super::scene::Scene;
 use crate::pages::Failure;
 
@@ -39,6 +40,27 @@ async fn a_description_leads_to_no_other_site() {
     let error = scene.source("apple").prepare().await.unwrap_err();
     assert!(matches!(error, UpstreamError::Description { problem: "is another issuer's", .. }), "{error}");
     assert!(!came().await);
+}
+
+#[tokio::test]
+async fn a_fifth_provider_is_at_the_hosts_that_the_configuration_names() {
+    let fifth = |hosts: &[&str]| {
+        let at = Url::parse("https://login.example.test").ok();
+        let hosts = hosts.iter().map(ToString::to_string).collect();
+        OpenIdConnect::new(at, hosts, false).hosts()
+    };
+    let token: Url = "https://tokens.example.test/token".parse().unwrap();
+    assert!(!fifth(&[]).have(&token));
+    let known = fifth(&["tokens.example.test"]);
+    assert!(known.have(&token) && known.have(&"https://login.example.test/keys".parse().unwrap()));
+    for elsewhere in [
+        "http://tokens.example.test/token",
+        "https://tokens.example.test:8443/token",
+        "https://a.tokens.example.test/token",
+        "https://user@tokens.example.test/token",
+    ] {
+        assert!(!known.have(&elsewhere.parse().unwrap()), "{elsewhere}");
+    }
 }
 
 #[tokio::test]

@@ -176,16 +176,20 @@ impl Scene {
         let begun = Attempt::begin(Purpose::Account, &SystemClock, &SystemRandomness);
         let attempt = Attempt { provider: Some(name.to_owned()), ..begun };
         let url = self.source(name).invitation(&attempt, wish).await.unwrap();
-        let answer = self.visit(&url).await;
-        let returned = if name == "apple" {
-            Returned::read(form(&answer.text).as_bytes(), true)
-        } else {
-            let location = answer.header("location");
-            let back: Url = location.parse().unwrap_or_else(|_| panic!("{}", answer.text));
-            assert_eq!(back[..Position::AfterPath], self.source(name).redirect_uri);
-            Returned::read(back.query().unwrap().as_bytes(), false)
-        };
-        (attempt, returned.unwrap())
+        if name == "apple" {
+            let returned = Returned::read(form(&self.visit(&url).await.text).as_bytes(), true);
+            return (attempt, returned.unwrap());
+        }
+        (attempt, self.returned(name, &url).await)
+    }
+
+    /// What somebody comes back with from a provider that answers in the address.
+    pub async fn returned(&self, name: &str, url: &Url) -> Returned {
+        let answer = self.visit(url).await;
+        let location = answer.header("location");
+        let back: Url = location.parse().unwrap_or_else(|_| panic!("{}", answer.text));
+        assert_eq!(back[..Position::AfterPath], self.source(name).redirect_uri);
+        Returned::read(back.query().unwrap().as_bytes(), false).unwrap()
     }
 
     /// Who comes back from a provider.
