@@ -105,6 +105,12 @@ impl Providers {
         self.world.change(|state| state.await_person(provider, person.map(ToOwned::to_owned)));
     }
 
+    /// Who would come next.
+    #[must_use]
+    pub fn awaited(&self, provider: Provider) -> Option<String> {
+        self.world.change(|state| state.service(provider).awaited.as_ref().map(|(person, _)| person.clone()))
+    }
+
     /// Does this wrong from now on; nothing, to do everything right again.
     pub fn does_wrong(&self, provider: Provider, fault: Option<Fault>) {
         self.world.change(|state| state.service(provider).fault = fault);

@@ -107,7 +107,8 @@ impl Scene {
         let mut answer = browser.open(url).await;
         if asks(&answer) {
             let mut fields = hidden(&answer.text);
-            fields.push(("username".to_owned(), "ada".to_owned()));
+            let person = self.world.awaited(Provider::of(name).unwrap());
+            fields.push(("username".to_owned(), person.unwrap_or_else(|| "ada".to_owned())));
             let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let mut form = url.clone();
             form.set_query(None);
