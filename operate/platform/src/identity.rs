@@ -144,7 +144,7 @@ impl Provider {
 pub struct LoginProvider {
     /// Which.
     pub provider: Provider,
-    /// Identifier that it gave the issuer.
+    /// Identifier that it gave the issuer; empty in a lab's file where the lab has one.
     pub client_id: String,
     /// How the issuer proves to it who asks.
     pub credential: Credential,
@@ -273,4 +273,6 @@ pub enum Credential {
         /// Identifier of the team it belongs to.
         team_id: String,
     },
+    /// One that the lab makes, whose own login providers know the issuer by it.
+    Lab,
 }
