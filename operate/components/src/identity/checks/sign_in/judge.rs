@@ -116,28 +116,42 @@ pub(super) struct Asked {
     path: String,
 }
 
-/// Who has come to a login provider: browsers to sign in, and for everything else nobody but who comes through the edge.
-pub(super) fn log(entries: &[Asked], way_out: IpAddr) -> Result<(usize, Vec<&str>), String> {
-    let (by_people, by_servers): (Vec<&Asked>, Vec<&Asked>) =
-        entries.iter().partition(|asked| asked.path.ends_with("/authorize") || asked.path.ends_with("/auth"));
-    let comes_out = |asked: &&Asked| asked.peer == Some(way_out);
-    if by_people.iter().any(comes_out) {
-        return Err("a host of the platform asked it to sign somebody in".to_owned());
+impl Asked {
+    /// Whether it is a page on which people sign in.
+    fn is_page(&self) -> bool {
+        ["/authorize", "/auth"].iter().any(|end| self.path.ends_with(end))
     }
-    if let Some(stray) = by_servers.iter().find(|asked| !comes_out(asked)) {
+
+    /// Whether it redeems a code.
+    fn redeems(&self) -> bool {
+        self.method == "POST" && ["/token", "/access_token"].iter().any(|end| self.path.ends_with(end))
+    }
+
+    /// Whether it is for whoever has a credential or a token: a client, and no browser.
+    fn is_for_clients(&self) -> bool {
+        self.redeems() || ["/userinfo", "/user", "/user/emails"].iter().any(|end| self.path.ends_with(end))
+    }
+}
+
+/// Who has come to a login provider: browsers to sign in, and as a client nobody but who comes through the edge. How often a code
+/// was redeemed, and what else was asked for from there.
+pub(super) fn log(entries: &[Asked], way_out: IpAddr) -> Result<(usize, Vec<&str>), String> {
+    let comes_out = |asked: &&Asked| asked.peer == Some(way_out);
+    if let Some(asked) = entries.iter().filter(|asked| asked.is_page()).find(comes_out) {
+        return Err(format!("a host of the platform asked for {}, where people sign in", asked.path));
+    }
+    if let Some(stray) = entries.iter().filter(|asked| asked.is_for_clients()).find(|asked| !comes_out(asked))
+    {
         let peer = stray.peer.map_or_else(|| "somewhere".to_owned(), |peer| peer.to_string());
         return Err(format!("{} {} was asked from {peer}", stray.method, stray.path));
     }
-    let is_token = |asked: &&&Asked| {
-        asked.method == "POST" && (asked.path.ends_with("/token") || asked.path.ends_with("/access_token"))
-    };
-    let redeemed = by_servers.iter().filter(is_token).count();
+    let redeemed = entries.iter().filter(|asked| asked.redeems()).count();
     if redeemed == 0 {
         return Err("nobody has redeemed a code".to_owned());
     }
-    let asked: BTreeSet<&str> =
-        by_servers.iter().filter(|asked| asked.method == "GET").map(|asked| asked.path.as_str()).collect();
-    Ok((redeemed, asked.into_iter().collect()))
+    let read = entries.iter().filter(comes_out).filter(|asked| asked.method == "GET");
+    let read: BTreeSet<&str> = read.map(|asked| asked.path.as_str()).collect();
+    Ok((redeemed, read.into_iter().collect()))
 }
 
 /// Everybody between whom connections are looked for.
@@ -264,6 +278,8 @@ mod tests {
         assert_eq!(log(&good(), edge), Ok((1, vec![])));
         let with = |more| log(&good().into_iter().chain([more]).collect::<Vec<_>>(), edge).map(drop);
         assert!(with(asked(edge, "GET", "/auth/keys")).is_ok());
+        assert!(with(asked(person, "GET", "/favicon.ico")).is_ok());
+        assert!(with(asked(person, "GET", "/api/v3/user/emails")).is_err());
         assert!(with(asked(person, "POST", "/auth/token")).is_err());
         assert!(with(asked(edge, "GET", "/auth/authorize")).is_err());
         assert!(log(&good()[..1], edge).is_err(), "nobody redeems");
