@@ -3,8 +3,10 @@
 use super::browser::Browser;
 use super::steps::control;
 use super::{app, chooses, in_browser, is_signed_in, issuer, leaves, says_who, signs_in};
+use crate::application::caller;
 use crate::building::built;
 use crate::stage::{PLATFORM, eventually};
+use std::collections::BTreeSet;
 
 /// Puts something right again at the end of a test, whatever came of it.
 struct Afterwards<F: Fn()>(F);
@@ -103,15 +105,25 @@ pub fn database_restarts() {
     });
 }
 
+/// Names of the keys that the issuer publishes.
+fn keys() -> BTreeSet<String> {
+    let authority = format!("/var/lib/bastide/labs/{}/certificates/cdn-authority.pem", PLATFORM.name);
+    let keys = caller::ask(&issuer("/keys"), &authority, &[], &[]).expect(200).json();
+    keys["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
 pub fn keys_rotate() {
     built();
-    let keys = || PLATFORM.run(&["identity", "keys", "rotate", "--now"]).expect(0);
     in_browser(|browser| {
         // The application knows the keys of before.
         signs_in(browser, "google", "faults");
         browser.forget();
         leaves(browser, "google");
-        keys();
+        let before = keys();
+        PLATFORM.run(&["identity", "keys", "rotate", "--now"]).expect(0);
+        eventually("the keys that the application knows are gone", 30, || {
+            keys().is_disjoint(&before).then_some(())
+        });
         says_who(browser, "faults");
         is_signed_in(browser);
         browser.forget();
