@@ -99,7 +99,7 @@ fn how_to_sign_in(operator: &Operator, lab: &Lab) -> String {
     }
     let authorities = platform.settings.app.extra_authority.as_deref().map(|path| platform.resolve(path));
     format!(
-        "sign in: in a browser on this machine that trusts {}, open {}/sign-in, choose {}, and type any name there: \
+        "sign in: in a browser on this machine that trusts {}, open {}/sign-in, choose one of {}, and type any name there: \
          whoever is named has an account. `bastide lab person --help` says how to change one\n",
         authorities.unwrap_or_default().display(),
         platform.url(),
