@@ -25,6 +25,7 @@ test: prerequisites  ## everything, in labs of its own beside any that is up; ne
 	.ci/test
 
 bench: prerequisites ## the numbers, in a lab and with servers of their own; needs root
-	. .ci/environment; cargo build --release --locked -p bastide-cli -p app -p identity -p login-providers -p bench-load
+	. .ci/environment; cargo build --release --locked -p bastide-cli -p app -p identity -p login-providers -p bench-load -p bench-flows
 	. .ci/environment; bench/converge/run
 	. .ci/environment; bench/api/run
+	. .ci/environment; bench/identity/run

@@ -104,7 +104,9 @@ impl Component for Identity {
         resources.push(Resource::new(NAME, curl));
         resources.extend(database(context, host)?);
         resources.push(Resource::new(NAME, directory(PROGRAM_DIRECTORY, 0o755)));
-        resources.push(Resource::new(NAME, directory(DIRECTORY, 0o700)));
+        // The process passes through it to the keys that seal; everything else in it is root's.
+        resources
+            .push(Resource::new(NAME, Directory { group: USER.to_owned(), ..directory(DIRECTORY, 0o710) }));
 
         let binary = File::new(PROGRAM, "").owned_by("root", "root", 0o755);
         let binary = File { content: Content::Blob(program.sha256.clone()), ..binary };
@@ -122,6 +124,8 @@ impl Component for Identity {
         let migrate = Unit::running(MIGRATION_UNIT).restarted_by(&migrating);
         let serve = Unit::running(UNIT).restarted_by(&serving);
 
+        // No restart: the process follows it.
+        resources.push(credentials::sealing_keys(context));
         resources.extend(serving);
         resources.extend(migrating.into_iter().skip(1));
         resources.push(Resource::new(NAME, credentials.nothing_else()));
@@ -220,7 +224,7 @@ fn environment(context: &Context<'_>, host: &Host) -> File {
         format!("TLS_CERT_FILE={}", handed("tls.pem")),
         format!("TLS_KEY_FILE={}", handed("tls.key")),
         format!("SECRET_KEY_FILE={}", handed(credentials::SECRET_KEY)),
-        format!("SEALING_KEYS_FILE={}", handed(credentials::SEALING_KEYS)),
+        format!("SEALING_KEYS_FILE={}", credentials::sealing_keys_file()),
         format!("IDENTITY_FILE={SETTINGS}"),
     ];
     let app = &platform.settings.app;

@@ -227,7 +227,8 @@ fn the_issuer_and_the_application_share_a_secret_that_nobody_typed() {
         assert!(handed.iter().any(|file| file.path.ends_with(name)), "{name}");
     }
     for file in handed {
-        assert!(file.sensitive && file.mode == 0o400 && file.owner == "root", "{}", file.path);
+        let mode = if file.path.ends_with("/sealing-keys") { 0o440 } else { 0o400 };
+        assert!(file.sensitive && file.mode == mode && file.owner == "root", "{}", file.path);
     }
     let restarted = rendered.by_host["identity"].iter().find_map(|resource| match &resource.spec {
         Spec::Unit(unit) if unit.name == "identity.service" => Some(unit.restart_on.clone()),
@@ -241,6 +242,7 @@ fn the_issuer_and_the_application_share_a_secret_that_nobody_typed() {
     ] {
         assert!(restarted.contains(&format!("file {path}")), "a change of {path} starts nothing anew");
     }
+    assert!(!restarted.iter().any(|what| what.ends_with("sealing-keys")), "it is followed without a restart");
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub const ALL: &[&Code] = &[
     &ROLE_TOO_HIGH,
     &SIGN_IN_EXPIRED,
     &SIGN_IN_FAILED,
+    &SIGN_IN_NOT_CONFIGURED,
     &SIGN_IN_UNAVAILABLE,
     &WEBHOOK_DISABLED,
 ];
@@ -108,13 +109,22 @@ pub const SIGN_IN_FAILED: Code = Code {
             whoever runs this site the request id, by which the log says what was wrong.",
 };
 
+/// This site has no issuer.
+pub const SIGN_IN_NOT_CONFIGURED: Code = Code {
+    code: "sign-in-not-configured",
+    status: 503,
+    title: "Nobody can sign in here yet",
+    about: "This site has no issuer that knows people. Whoever runs it names one: the platform's own, by a login provider \
+            in the platform file, or another by OIDC_ISSUER and its client. Trying again does not help.",
+};
+
 /// Nobody can sign in now.
 pub const SIGN_IN_UNAVAILABLE: Code = Code {
     code: "sign-in-unavailable",
     status: 503,
     title: "Nobody can sign in now",
-    about: "The issuer that knows people does not answer, or none is configured. Who is signed in stays so. Try again \
-            in a moment; if it lasts, tell whoever runs this site the request id, by which the log says what was wrong.",
+    about: "The issuer that knows people does not answer. Who is signed in stays so. Try again in a moment; if it lasts, \
+            tell whoever runs this site the request id, by which the log says what was wrong.",
 };
 
 /// Nothing is delivered to a webhook that is disabled.

@@ -76,9 +76,7 @@ pub fn routes() -> Router<Arc<App>> {
 
 /// What signing in needs, where an issuer is configured.
 fn of(app: &App) -> Result<&SignIn, Problem> {
-    app.sign_in.as_ref().ok_or_else(|| {
-        Problem::new(&codes::SIGN_IN_UNAVAILABLE).detail("No issuer is configured for this site.")
-    })
+    app.sign_in.as_ref().ok_or_else(|| Problem::new(&codes::SIGN_IN_NOT_CONFIGURED))
 }
 
 impl From<IssuerError> for Problem {

@@ -23,13 +23,8 @@ const DELIVERIES_KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// A worker with every handler of the application.
 pub fn worker(app: &App, metrics: Metrics) -> Worker {
     let database = app.stores.database.clone();
-    let (clock, randomness) = (Arc::clone(&app.clock), Arc::clone(&app.randomness));
-    let dispatch = Dispatch {
-        database: database.clone(),
-        queue: app.queue.clone(),
-        clock: Arc::clone(&clock),
-        randomness: Arc::clone(&randomness),
-    };
+    let (queue, clock, randomness) = (app.queue.clone(), Arc::clone(&app.clock), Arc::clone(&app.randomness));
+    let dispatch = Dispatch::new(database.clone(), queue, Arc::clone(&clock), Arc::clone(&randomness));
     let deliver = Deliver {
         database: database.clone(),
         queue: app.queue.clone(),

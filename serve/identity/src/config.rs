@@ -1,7 +1,7 @@
 //! What the issuer's commands need of their environment.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foundation::environment::{ConfigErrors, DatabaseEndpoint, Listen, PrivateCa, Reader, Secret};
@@ -29,6 +29,8 @@ pub struct ServeConfig {
     pub release: String,
     /// What `identity recover` and `identity sessions` need as well.
     pub stores: StoresConfig,
+    /// The file of the keys that seal, which is followed.
+    pub sealing_keys_file: PathBuf,
     /// Guards forms; all processes share it.
     pub secret_key: Secret,
     /// Who may ask, and which login providers there are.
@@ -104,6 +106,8 @@ impl ServeConfig {
         let trusted_proxies = reader.trusted_proxies();
         let release = reader.optional("RELEASE").unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
         let stores = StoresConfig::of(&mut reader);
+        // That it is named is said with its content.
+        let sealing_keys_file = reader.optional("SEALING_KEYS_FILE").map(PathBuf::from);
         let secret_key = reader.secret_key();
         let settings = settings(&mut reader);
         let extra_authorities = reader.extra_authorities();
@@ -117,6 +121,7 @@ impl ServeConfig {
                 trusted_proxies,
                 release,
                 stores: stores?,
+                sealing_keys_file: sealing_keys_file?,
                 secret_key: secret_key?,
                 settings: settings?,
                 extra_authorities,

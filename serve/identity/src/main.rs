@@ -20,10 +20,12 @@ mod recover;
 mod request;
 mod routes;
 mod schema;
+mod sealing;
 mod secret;
 mod session;
 mod settings;
 mod state;
+mod throttle;
 mod upstream;
 
 use config::MigrateConfig;

@@ -28,7 +28,7 @@ use foundation::problem::Problem;
 use crate::attempt::Attempt;
 use crate::state::Broker;
 
-pub use failed::{Failure, failed};
+pub use failed::{Failure, failed, too_many};
 pub use notice::Notice;
 
 /// The pages, and what their forms do.

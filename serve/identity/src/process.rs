@@ -1,6 +1,7 @@
 //! The process that serves.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 
 use crate::config::ServeConfig;
 use crate::state::Broker;
-use crate::{Failure, errands, provider, routes, schema, variable};
+use crate::{Failure, errands, provider, routes, schema, sealing, variable};
 
 /// Longer than the database takes to be given up, shorter than whoever asks for readiness waits.
 const CHECK_LIMIT: Duration = Duration::from_millis(2_500);
@@ -32,6 +33,7 @@ pub async fn serve() -> Result<(), Failure> {
     let tls = config.listen.tls.as_ref().map(tls::server).transpose()?;
     let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
     let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
     let listener = listen(config.listen.application).await?;
     let metrics_listener = listen(config.metrics).await?;
     let metrics = Arc::new(Metrics::new("identity", env!("CARGO_PKG_VERSION"), &config.release));
@@ -58,7 +60,7 @@ pub async fn serve() -> Result<(), Failure> {
         "serving"
     );
     broker.upstreams.watch();
-    tokio::spawn(keep(Arc::clone(&broker)));
+    tokio::spawn(keep(Arc::clone(&broker), config.sealing_keys_file.clone(), hangup));
     // Metrics stay readable while requests are finished: their task ends with the process.
     tokio::spawn(server::serve(
         metrics_listener,
@@ -104,6 +106,7 @@ fn broker(config: &ServeConfig, metrics: &Metrics, http: HttpClient) -> Result<B
     let broker = Broker::new(config, database, Arc::new(health), http, mailer, made_by)?;
     broker.upstreams.register(metrics);
     broker.provider.register(metrics);
+    broker.throttle.register(metrics);
     Ok(broker)
 }
 
@@ -133,8 +136,9 @@ fn reports(
 }
 
 /// Keeps what has to be kept in order as long as the process lives. What is undone at its end is done by the next one.
-async fn keep(broker: Arc<Broker>) {
-    tokio::join!(broker.provider.keys.keep(), provider::sweep::keep(&broker));
+async fn keep(broker: Arc<Broker>, sealing_keys: PathBuf, hangup: Signal) {
+    let follow = sealing::keep(&broker.sealing, &sealing_keys, hangup);
+    tokio::join!(broker.provider.keys.keep(), provider::sweep::keep(&broker), follow);
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

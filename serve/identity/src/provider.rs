@@ -22,7 +22,6 @@ mod refresh;
 mod refusal;
 mod revoke;
 pub mod sweep;
-mod throttle;
 mod token;
 mod userinfo;
 
@@ -40,7 +39,6 @@ use prometheus_client::metrics::family::Family;
 
 use crate::keys::Keys;
 use crate::state::Broker;
-use throttle::Throttle;
 
 pub use answer::{complete, refuse};
 
@@ -51,8 +49,6 @@ pub struct Provider {
     pub keys: Arc<Keys>,
     /// The issuer's description of itself.
     description: Bytes,
-    /// Slows whoever proves nothing, again and again.
-    pub throttle: Throttle,
     counts: Counts,
 }
 
@@ -78,8 +74,7 @@ impl Provider {
     /// The issuer of this name.
     #[must_use]
     pub fn new(issuer: &str, keys: Arc<Keys>) -> Self {
-        let (throttle, counts) = Default::default();
-        Self { keys, description: discovery::describe(issuer), throttle, counts }
+        Self { keys, description: discovery::describe(issuer), counts: Counts::default() }
     }
 
     /// Adds what is counted to the metrics.

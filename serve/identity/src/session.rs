@@ -10,7 +10,7 @@ use foundation::audit::{Event, Origin};
 use foundation::auth::cookie;
 use foundation::auth::session::SessionKey;
 use foundation::problem::Problem;
-use foundation::request::RequestContext;
+use foundation::request::{self, RequestContext};
 use foundation::telemetry::Line;
 use foundation::write::Unit;
 use foundation::write::idempotency::Answer;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::secret;
 use crate::state::Broker;
+use crate::throttle::{self, Pace, Tried};
 pub use end::{Ending, end};
 
 /// The prefix makes browsers refuse it from anybody but this host, over TLS.
@@ -31,8 +32,8 @@ const ABSOLUTE: Duration = Duration::from_secs(7 * 86_400);
 /// That a session is used is written once in this long.
 const SEEN: Duration = Duration::from_secs(60);
 
-const FIND: &str = "SELECT id, account_id, provider, authenticated_at, last_seen_at FROM browser_sessions \
-     WHERE secret_hash = $1 AND expires_at > $2";
+const FIND: &str = "SELECT id, account_id, provider, authenticated_at, last_seen_at, expires_at FROM browser_sessions \
+     WHERE secret_hash = $1";
 const USE: &str =
     "UPDATE browser_sessions SET last_seen_at = $2, expires_at = $3 WHERE id = $1 AND expires_at > $2";
 const RENEW: &str = "UPDATE browser_sessions SET secret_hash = $3, provider = $4, authenticated_at = $5, \
@@ -56,15 +57,18 @@ pub struct BrowserSession {
 /// The session of the browser that has sent the headers, if it has one that has not ended.
 ///
 /// # Errors
-/// The problem of the database.
+/// The problem of the database, or of too many guesses.
 pub async fn current(broker: &Broker, headers: &HeaderMap) -> Result<Option<BrowserSession>, Problem> {
     let Some(value) = value(headers) else { return Ok(None) };
     let (hash, now) = (secret::hash(value), broker.clock.now());
     let row = broker
         .database
-        .ask(async |client| client.query_opt(&client.prepare_cached(FIND).await?, &[&&hash[..], &now]).await)
+        .ask(async |client| client.query_opt(&client.prepare_cached(FIND).await?, &[&&hash[..]]).await)
         .await?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else { return unknown(broker, now).await };
+    if row.get::<_, OffsetDateTime>("expires_at") <= now {
+        return Ok(None);
+    }
     let session = BrowserSession {
         id: row.get("id"),
         account: row.get("account_id"),
@@ -82,6 +86,15 @@ pub async fn current(broker: &Broker, headers: &HeaderMap) -> Result<Option<Brow
             .await?;
     }
     Ok(Some(session))
+}
+
+/// There is none of this secret: nobody is signed in, and whoever guesses waits.
+async fn unknown(broker: &Broker, now: OffsetDateTime) -> Result<Option<BrowserSession>, Problem> {
+    let Some(context) = request::current() else { return Ok(None) };
+    match broker.throttle.wrong(Tried::Session, context.address, now).await {
+        Pace::Usual | Pace::Late(_) => Ok(None),
+        Pace::Crowded(wait) => Err(throttle::problem(wait)),
+    }
 }
 
 /// By what forms of the session that the headers name are guarded; none where they name none.

@@ -106,6 +106,12 @@ impl Settings {
         }
     }
 
+    /// Which of the clients has this id.
+    #[must_use]
+    pub fn place(&self, id: &str) -> Option<usize> {
+        self.clients.iter().position(|client| client.id == id)
+    }
+
     /// The client of this id.
     #[must_use]
     pub fn client(&self, id: &str) -> Option<&Client> {

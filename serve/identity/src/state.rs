@@ -18,6 +18,7 @@ use crate::config::ServeConfig;
 use crate::keys::{Keys, Stores};
 use crate::provider::Provider;
 use crate::settings::Settings;
+use crate::throttle::Throttle;
 use crate::upstream::Upstreams;
 
 /// What every request may use.
@@ -45,6 +46,8 @@ pub struct Broker {
     pub upstreams: Upstreams,
     /// Guards forms.
     pub csrf: Csrf,
+    /// Slows whoever tries what is wrong, again and again.
+    pub throttle: Throttle,
     /// Sends mail, where a mail server is configured.
     pub mailer: Option<Mailer>,
     /// Tells the time.
@@ -81,6 +84,7 @@ impl Broker {
         Ok(Self {
             csrf: Csrf::new(secret, &config.public_url, randomness.clone())?,
             provider: Provider::new(&issuer, Arc::new(keys)),
+            throttle: Throttle::default(),
             upstreams,
             mailer,
             writes,

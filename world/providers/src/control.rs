@@ -1,7 +1,6 @@
 //! How the lab tells the world's people and providers what to do: JSON over plain HTTP, at an address of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, State as Shares};
 use axum::http::header::CONTENT_TYPE;
@@ -53,7 +52,7 @@ struct Notification {
 
 #[derive(Deserialize)]
 struct Ahead {
-    ahead_seconds: u64,
+    ahead_seconds: u32,
 }
 
 async fn show(Shares(control): Shared, Path((provider, person)): Path<(Provider, String)>) -> Json<Value> {
@@ -148,6 +147,6 @@ async fn log(Shares(control): Shared, Path(provider): Path<Provider>) -> Json<Va
 }
 
 async fn clock(Shares(control): Shared, Json(ahead): Json<Ahead>) -> StatusCode {
-    control.world.change(|state| state.ahead = Duration::from_secs(ahead.ahead_seconds));
+    control.world.change(|state| state.ahead = time::Duration::seconds(ahead.ahead_seconds.into()));
     StatusCode::NO_CONTENT
 }

@@ -49,6 +49,11 @@ pub enum Fault {
         /// Where.
         to: Url,
     },
+    /// Every answer sends whoever asks elsewhere.
+    Redirects {
+        /// Where.
+        to: Url,
+    },
     /// The token endpoint answers with a page.
     Nonsense,
     /// Every answer is endless.

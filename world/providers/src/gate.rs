@@ -55,6 +55,9 @@ async fn pass(
         Some(Fault::TokenRedirects { to }) if for_token => {
             return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to.to_string())]).into_response();
         }
+        Some(Fault::Redirects { to }) => {
+            return (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to.to_string())]).into_response();
+        }
         Some(Fault::Nonsense) if for_token => {
             return Html("<!doctype html>\n<title>Oops</title>\n").into_response();
         }

@@ -162,6 +162,11 @@ impl Providers {
         self.world.change(|state| state.service(provider).asked.get(path).copied().unwrap_or_default())
     }
 
+    /// Lets the world's clock be so many seconds ahead of the machine's, or behind it.
+    pub fn sets_clock(&self, seconds: i64) {
+        self.world.change(|state| state.ahead = time::Duration::seconds(seconds));
+    }
+
     /// Lets time pass in the world.
     pub fn advance(&self, by: Duration) {
         self.world.change(|state| state.ahead += by);

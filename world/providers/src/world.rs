@@ -29,7 +29,7 @@ impl World {
     pub(crate) fn new(places: BTreeMap<Provider, Place>) -> Self {
         let services = Provider::ALL.map(|provider| (provider, Service::default()));
         Self(Mutex::new(State {
-            ahead: Duration::ZERO,
+            ahead: time::Duration::ZERO,
             places,
             accounts: BTreeMap::new(),
             deleted: BTreeMap::new(),
@@ -43,8 +43,8 @@ impl World {
 }
 
 pub(crate) struct State {
-    /// How far the world's clock is ahead of the machine's.
-    pub(crate) ahead: Duration,
+    /// How far the world's clock is ahead of the machine's, or behind it.
+    pub(crate) ahead: time::Duration,
     places: BTreeMap<Provider, Place>,
     accounts: BTreeMap<(Provider, String), Account>,
     /// How many accounts of somebody were deleted.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use crate::latencies::Latencies;
 use crate::request::{Kind, Turn, Turns};
+use bench_load::latencies::Latencies;
+use bench_load::pace::Pace;
 
 /// A server that does not answer a request for this long will not.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,33 +26,6 @@ pub enum AskError {
     Late,
     #[error("an answer that was not expected: {0}")]
     Unexpected(String),
-}
-
-/// When the requests of one connection fall due.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace {
-    next: Instant,
-    step: Duration,
-}
-
-impl Pace {
-    /// Connections share the rate, each with moments of its own.
-    pub fn new(start: Instant, rate: f64, number: usize, connections: usize) -> Self {
-        let step = Duration::from_secs_f64(connections as f64 / rate);
-        Self { next: start + step.mul_f64(number as f64 / connections as f64), step }
-    }
-
-    /// Waits for the next moment, and says from when the request counts: from the moment it was due, where the answer
-    /// before it came late, and otherwise from when the timer let it go.
-    async fn next(&mut self) -> Instant {
-        let due = self.next;
-        self.next += self.step;
-        if Instant::now() > due {
-            return due;
-        }
-        sleep_until(due).await;
-        Instant::now()
-    }
 }
 
 pub struct Connection {

@@ -9,10 +9,12 @@ use serde_json::{Value, json};
 pub struct Latencies(Vec<u32>);
 
 impl Latencies {
+    /// One more.
     pub fn record(&mut self, latency: Duration) {
         self.0.push(u32::try_from(latency.as_micros()).unwrap_or(u32::MAX));
     }
 
+    /// Those of another connection as well.
     pub fn add(&mut self, other: Self) {
         self.0.extend(other.0);
     }

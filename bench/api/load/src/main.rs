@@ -7,10 +7,8 @@
 //! then one line of JSON.
 
 mod connection;
-mod latencies;
 mod request;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,8 +19,10 @@ use clap::Parser;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
-use connection::{Connection, Pace};
-use latencies::Latencies;
+use bench_load::announce;
+use bench_load::latencies::Latencies;
+use bench_load::pace::Pace;
+use connection::Connection;
 use request::{Crew, Kind, Turns};
 
 /// Asks one server for a while, and says how it answered.
@@ -109,10 +109,4 @@ async fn load(arguments: &Arguments, crew: Crew) -> Result<Latencies, Failure> {
         all.add(task.await??);
     }
     Ok(all)
-}
-
-fn announce(what: &str) {
-    println!("{what}");
-    // Whoever reads it has gone where this fails, and then there is nobody to tell.
-    let _ = std::io::stdout().flush();
 }

@@ -261,7 +261,7 @@ pub const ISSUER: &[Breakage] = &[
     broken(
         "identity",
         "chmod 0755 /etc/bastide/identity && chmod 0644 /etc/bastide/identity/sealing-keys",
-        "chmod 0700 /etc/bastide/identity && chmod 0400 /etc/bastide/identity/sealing-keys",
+        "chmod 0710 /etc/bastide/identity && chmod 0440 /etc/bastide/identity/sealing-keys",
         &[("identity/secrets-are-closed", "identity")],
     ),
     broken(

@@ -1,6 +1,6 @@
 //! What the issuer's process is handed by systemd: files of root's that nobody else on the host can read.
 
-use super::{DIRECTORY, NAME, OWNING_ROLE, SEALING_KEY, SERVING_ROLE, client_secret, settings};
+use super::{DIRECTORY, NAME, OWNING_ROLE, SEALING_KEY, SERVING_ROLE, USER, client_secret, settings};
 use crate::postgres::password_of;
 use crate::{ComponentError, Context, Secret, secrets};
 use bastide_converge::resource::{Command, File, Resource};
@@ -17,7 +17,8 @@ pub(super) const AUTHORITY: &str = "authority.pem";
 pub(super) const EXTRA_AUTHORITY: &str = "extra-authority.pem";
 /// Guards forms.
 pub(super) const SECRET_KEY: &str = "secret-key";
-/// Seals what is kept.
+/// Seals what is kept. The process reads this file itself, and again when it changes: systemd would hand it over at the start
+/// alone.
 pub(super) const SEALING_KEYS: &str = "sealing-keys";
 /// Password of the user who logs in to the mail server.
 pub(super) const MAIL: &str = "mail.password";
@@ -41,7 +42,6 @@ impl Credentials {
             (AUTHORITY.to_owned(), Secret::new(context.authority.trust_bundle())),
             own(DATABASE, &password_of(SERVING_ROLE)),
             own(SECRET_KEY, super::SECRET_KEY),
-            (SEALING_KEYS.to_owned(), context.secrets.sealing_keys(SEALING_KEY)),
         ];
         let written = |path: &Path| {
             let secret = secrets::written_by_operator(&platform.resolve(path));
@@ -101,7 +101,7 @@ impl Credentials {
     /// Removes what the platform file names no more.
     pub(super) fn nothing_else(&self) -> Command {
         let mut find = format!("find {DIRECTORY} -type f");
-        for name in self.names().chain([OWNER]) {
+        for name in self.names().chain([OWNER, SEALING_KEYS]) {
             find += &format!(" ! -name {name}");
         }
         let command = |script: String| ["sh", "-c", &script].map(str::to_owned).to_vec();
@@ -111,6 +111,18 @@ impl Credentials {
             run: command(format!("{find} -delete")),
         }
     }
+}
+
+/// The keys that seal, which the process may read and not change.
+pub(super) fn sealing_keys(context: &Context<'_>) -> Resource {
+    let keys = context.secrets.sealing_keys(SEALING_KEY);
+    let file = File::new(&sealing_keys_file(), keys.reveal()).owned_by("root", USER, 0o440);
+    Resource::new(NAME, file.sensitive())
+}
+
+/// Where they are.
+pub(super) fn sealing_keys_file() -> String {
+    format!("{DIRECTORY}/{SEALING_KEYS}")
 }
 
 /// What the process that migrates is handed, beside the platform's authority.

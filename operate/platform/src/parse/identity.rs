@@ -13,6 +13,8 @@ use crate::identity::{
 use std::path::PathBuf;
 
 /// Scopes that the issuer knows.
+/// Names that the issuer uses itself.
+const RESERVED: [&str; 3] = ["recovery", "continue", "new"];
 const SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
 
 const PROVIDER: Form =
@@ -143,6 +145,10 @@ fn oidc_provider(entry: &Entry<'_>) -> Option<OidcProvider> {
     {
         let help = format!("write [identity.providers.{taken}], which knows what is particular about it");
         entry.sheet.report(&entry.key_span, format!("{taken} has a table of its own"), help);
+    }
+    if name.as_deref().is_some_and(|name| RESERVED.contains(&name)) {
+        let message = format!("{} means something else to the issuer", entry.key);
+        entry.sheet.report(&entry.key_span, message, NAME_HELP.to_owned());
     }
     let section = entry.section(format!("identity.oidc.{}", entry.key))?;
     let default = ["openid", "email", "profile"].map(str::to_owned).to_vec();

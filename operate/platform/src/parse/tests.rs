@@ -446,6 +446,8 @@ fn clients_and_further_providers_are_read_strictly() {
     );
     let google = "[identity.oidc.google]\nissuer = \"https://g.example\"\nclient_id = \"g\"\nclient_secret_file = \"s\"\n";
     assert_has(&wrong_after(google), &["google has a table of its own", "[identity.providers.google]"]);
+    let taken = google.replace("oidc.google", "oidc.recovery");
+    assert_has(&wrong_after(&taken), &["recovery means something else to the issuer"]);
     let tenant =
         "[identity.providers.google]\nclient_id = \"g\"\nclient_secret_file = \"s\"\ntenant = \"t\"\n";
     assert_has(&wrong_after(tenant), &["unknown key `tenant`"]);

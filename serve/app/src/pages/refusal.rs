@@ -115,6 +115,7 @@ impl Refusal {
             ("token-ended", _) => "Mint another one instead.",
             ("webhook-disabled", _) => "Enable it first.",
             ("delivery-pending", _) => "Wait until it is delivered or given up.",
+            ("sign-in-not-configured", _) => "Whoever runs this site has still to name who knows its people.",
             ("sign-in-unavailable", _) => "Try again in a moment. Who is signed in stays so.",
             ("idempotency-key-in-use", _) => "The first request is still under way. Wait a moment, then reload.",
             ("precondition-failed", _) => "Nothing was changed. Open the page again to see how it is now.",

@@ -477,8 +477,8 @@ async fn a_site_without_an_issuer_says_so() {
     let application = Application::start(&stage.servers, environment(&stage.servers));
     application.wait_for_missing(&[]).await;
     let mut browser = Browser::new(&application);
-    is_problem(&browser.get("/sign-in").await, 503, "sign-in-unavailable");
-    is_problem(&browser.get("/sign-in/callback?state=a").await, 503, "sign-in-unavailable");
+    is_problem(&browser.get("/sign-in").await, 503, "sign-in-not-configured");
+    is_problem(&browser.get("/sign-in/callback?state=a").await, 503, "sign-in-not-configured");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::deliver::ATTEMPTS;
@@ -16,6 +17,9 @@ use crate::write::transaction::Transaction;
 
 /// The standard asks for less than 20 kB.
 const PAYLOAD_LIMIT: usize = 20_000;
+/// Events whose endpoints are looked for at the same time. Each is a moment's work, and more would make requests wait for
+/// connections.
+const AT_ONCE: usize = 2;
 
 const MESSAGE: &str = "\
     INSERT INTO webhook_messages (id, organization_id, type, payload) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
@@ -92,14 +96,24 @@ impl Event {
 /// Finds who wants an event.
 #[derive(Debug)]
 pub struct Dispatch {
-    /// Where the endpoints are.
-    pub database: Database,
-    /// Is told of the deliveries.
-    pub queue: Queue,
-    /// For identifiers.
-    pub clock: Arc<dyn Clock>,
-    /// For identifiers.
-    pub randomness: Arc<dyn Randomness>,
+    database: Database,
+    queue: Queue,
+    clock: Arc<dyn Clock>,
+    randomness: Arc<dyn Randomness>,
+    turns: Semaphore,
+}
+
+impl Dispatch {
+    /// Looks for endpoints in `database`, and tells `queue` of deliveries.
+    #[must_use]
+    pub fn new(
+        database: Database,
+        queue: Queue,
+        clock: Arc<dyn Clock>,
+        randomness: Arc<dyn Randomness>,
+    ) -> Self {
+        Self { database, queue, clock, randomness, turns: Semaphore::new(AT_ONCE) }
+    }
 }
 
 impl Handler for Dispatch {
@@ -107,14 +121,16 @@ impl Handler for Dispatch {
     type Payload = Event;
 
     fn policy(&self) -> Policy {
-        // There is one for each write, and each is a moment's work. Many at once would make requests wait for connections.
-        Policy { concurrency: 2, ..Policy::default() }
+        // There is one for each write: many are taken by one statement, and recorded as finished by another.
+        Policy { concurrency: 32, ..Policy::default() }
     }
 
     async fn run(&self, job: Job<Event>) -> Result<(), Failure> {
         let organization =
             job.organization_id.ok_or_else(|| Failure::Never("an event has an organization".to_owned()))?;
         let (kind, name) = (&job.payload.kind, job.request_id.as_deref().unwrap_or_default());
+        // Closed never.
+        let _turn = self.turns.acquire().await;
         let rows =
             Transaction::read(&self.database, Some(organization), name, ENDPOINTS, &[&organization, kind])
                 .await?;

@@ -85,12 +85,9 @@ fn handlers(platform: &Platform, keys: &Arc<KeyRing>) -> Registry {
         clock: Arc::new(SystemClock),
         randomness: Arc::new(SystemRandomness),
     };
-    let dispatch = Dispatch {
-        database: platform.database().clone(),
-        queue: Queue::new(platform.valkey()),
-        clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness),
-    };
+    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
+    let dispatch =
+        Dispatch::new(platform.database().clone(), Queue::new(platform.valkey()), clock, randomness);
     Registry::default().with(deliver).with(dispatch)
 }
 

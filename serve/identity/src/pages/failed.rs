@@ -1,7 +1,10 @@
 //! Why somebody is not signed in, as a person understands it, with a way to try again.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::Response;
 use foundation::problem::Problem;
 use foundation::request;
@@ -10,6 +13,7 @@ use super::texts::{self, Texts};
 use super::{show, sign_in};
 use crate::attempt::Attempt;
 use crate::state::Broker;
+use crate::throttle;
 
 /// Why somebody who wanted to sign in is not, as far as it is for that person to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub enum Failure {
     OtherOrganization,
     /// Too many attempts.
     TooMany,
+    /// The issuer itself cannot answer now.
+    Unavailable,
 }
 
 impl Failure {
@@ -37,7 +43,7 @@ impl Failure {
         match self {
             Self::Expired | Self::NotBelieved => StatusCode::BAD_REQUEST,
             Self::Refused | Self::ConsentNeeded | Self::OtherOrganization => StatusCode::FORBIDDEN,
-            Self::ProviderUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ProviderUnavailable | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }
@@ -54,6 +60,7 @@ impl Failure {
             Self::ConsentNeeded => &failures.consent_needed,
             Self::OtherOrganization => &failures.other_organization,
             Self::TooMany => &failures.too_many,
+            Self::Unavailable => &failures.unavailable,
         }
     }
 }
@@ -77,4 +84,14 @@ pub fn failed(broker: &Broker, attempt: Option<&Attempt>, failure: Failure) -> R
     let texts = texts::current();
     let request = request::current().map(|context| context.request_id.to_string());
     show::page_with(failure.status(), &FailedPage { texts, failure: failure.words(texts), request })
+}
+
+/// The page that says that too much has failed from here, and for how long to wait.
+///
+/// # Errors
+/// A problem where the page cannot be made.
+pub fn too_many(broker: &Broker, wait: Duration) -> Result<Response, Problem> {
+    let mut page = failed(broker, None, Failure::TooMany)?;
+    page.headers_mut().insert(RETRY_AFTER, throttle::seconds(wait));
+    Ok(page)
 }

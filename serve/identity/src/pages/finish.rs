@@ -8,7 +8,7 @@ use axum::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use foundation::problem;
@@ -28,12 +28,13 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 /// Around everything there is.
 pub async fn finish(request: Request, next: Next) -> Response {
     let takes_page = takes_page(&request);
+    let again = again(&request);
     let sent: Vec<HeaderValue> = request.headers().get_all(COOKIE).iter().cloned().collect();
     let language = language::chosen(request.uri(), request.headers());
     language::within(language, async {
         let mut response = next.run(request).await;
         if takes_page && response.headers().get(CONTENT_TYPE) == Some(&problem::CONTENT) {
-            response = explain(response).await;
+            response = explain(response, again.as_deref()).await;
         }
         if response.headers().get(CONTENT_TYPE) == Some(&show::CONTENT) {
             secure(response.headers_mut());
@@ -49,6 +50,13 @@ fn takes_page(request: &Request) -> bool {
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let for_programs = FOR_PROGRAMS.iter().any(|start| request.uri().path().starts_with(start));
     accepted.contains("text/html") && !for_programs
+}
+
+/// Where the same can be asked once more: a place of this site, read by opening it.
+fn again(request: &Request) -> Option<String> {
+    let here = request.uri().path_and_query()?.as_str();
+    let is_of_this_site = here.starts_with('/') && !here.starts_with("//") && !here.contains('\\');
+    (request.method() == Method::GET && is_of_this_site).then(|| here.to_owned())
 }
 
 fn secure(headers: &mut HeaderMap) {
@@ -98,10 +106,12 @@ struct ProblemPage<'a> {
     title: &'static Phrase,
     text: &'static Phrase,
     detail: Option<&'a str>,
+    /// Where to try again, where waiting helps.
+    again: Option<&'a str>,
     request: Option<&'a str>,
 }
 
-async fn explain(response: Response) -> Response {
+async fn explain(response: Response, again: Option<&str>) -> Response {
     let (parts, body) = response.into_parts();
     let bytes = to_bytes(body, LONGEST).await.unwrap_or_default();
     let refusal: Refusal = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -109,7 +119,8 @@ async fn explain(response: Response) -> Response {
     let (title, text) = refusal.words(parts.status, texts);
     // What nobody has foreseen is said as programs are told: often somebody looks who is just building one.
     let detail = refusal.detail.as_deref().filter(|_| std::ptr::eq(text, &raw const texts.problem.other));
-    let page = ProblemPage { texts, title, text, detail, request: refusal.request_id.as_deref() };
+    let again = again.filter(|_| matches!(parts.status.as_u16(), 429 | 500..));
+    let page = ProblemPage { texts, title, text, detail, again, request: refusal.request_id.as_deref() };
     let Ok(mut page) = show::page_with(parts.status, &page) else {
         return Response::from_parts(parts, Body::from(bytes)).into_response();
     };
@@ -137,6 +148,18 @@ mod tests {
         assert!(takes("/account", browser) && takes("/nowhere", browser));
         assert!(!takes("/account", None) && !takes("/token", Some("*/*")));
         assert!(!takes("/readyz", browser) && !takes("/.well-known/openid-configuration", browser));
+    }
+
+    #[test]
+    fn what_is_tried_again_is_of_this_site() {
+        let of = |method: Method, uri: &str| {
+            again(&Request::builder().method(method).uri(uri).body(Body::empty()).unwrap())
+        };
+        assert_eq!(of(Method::GET, "/authorize?a=b").as_deref(), Some("/authorize?a=b"));
+        for bad in ["//evil.example/", "//evil.example", "https://id.example//evil.example/"] {
+            assert_eq!(of(Method::GET, bad), None, "{bad}");
+        }
+        assert_eq!(of(Method::POST, "/logout"), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::header::{REFERRER_POLICY, RETRY_AFTER, SET_COOKIE};
+use axum::http::header::{REFERRER_POLICY, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use foundation::audit::{Event, Origin, Outcome};
@@ -14,11 +14,12 @@ use foundation::problem::{Problem, codes};
 use foundation::request::RequestContext;
 use foundation::write::idempotency::Answer;
 
-use super::failed::{Failure, failed};
+use super::failed::too_many;
 use super::show;
 use super::texts::{self, Texts};
 use crate::accounts::recovery;
 use crate::state::Broker;
+use crate::throttle::Tried;
 use crate::{secret, session};
 
 #[derive(Template)]
@@ -47,17 +48,15 @@ pub async fn enter(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     broker.csrf.check_origin(&headers)?;
-    if let Err(wait) = broker.provider.throttle.check(context.address, None, broker.clock.now()) {
-        let mut page = failed(&broker, None, Failure::TooMany)?;
-        page.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-        return Ok(page);
+    if let Err(wait) = broker.throttle.check(Tried::Link, context.address, broker.clock.now()) {
+        return too_many(&broker, wait);
     }
     let mut unit = broker.writes.begin_without_key(&Origin::of(None, &context)).await?;
     let account = match recovery::redeem(&mut unit, &secret).await {
         Ok(account) => account,
         Err(problem) if problem.code() == &codes::NOT_FOUND => {
             drop(unit);
-            broker.provider.throttle.failed(context.address, None, broker.clock.now());
+            broker.throttle.failed(Tried::Link, context.address, broker.clock.now());
             let event = Event::new("account.recovery_used", "account").outcome(Outcome::Denied);
             broker.writes.record(&Origin::of(None, &context), event).await?;
             let texts = texts::current();

@@ -131,6 +131,7 @@ texts! {
         consent_needed: Failure,
         other_organization: Failure,
         too_many: Failure,
+        unavailable: Failure,
     }
 
     /// One of them.
@@ -259,6 +260,7 @@ texts! {
         unavailable_text: Phrase,
         ours: Phrase,
         other: Phrase,
+        again: Phrase,
         home: Phrase,
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use foundation::extract::FormBody;
-use foundation::problem::{self, Problem};
+use foundation::problem::Problem;
 use foundation::request::RequestContext;
 use time::OffsetDateTime;
 
@@ -21,6 +21,7 @@ use crate::pages;
 use crate::request::{AuthorizationRequest, Prompt};
 use crate::session::{self, BrowserSession};
 use crate::state::Broker;
+use crate::throttle::{self, Tried};
 
 /// `GET /authorize`.
 ///
@@ -68,16 +69,11 @@ async fn answer(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<Response, Problem> {
-    let (throttle, now) = (&broker.provider.throttle, broker.clock.now());
-    if let Err(wait) = throttle.check(context.address, None, now) {
-        broker.provider.counts.refused("too-many");
-        let limited = Problem::new(&problem::codes::RATE_LIMITED);
-        return Err(limited.header(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)));
-    }
+    let now = broker.clock.now();
     let Asked { mut request, hint } = match ask::read(&broker.settings, parameters) {
         Ok(asked) => asked,
         Err(Refused::Here(problem)) => {
-            throttle.failed(context.address, None, now);
+            broker.throttle.count_in(Tried::Request, context.address, now).map_err(throttle::problem)?;
             broker.provider.counts.refused("authorization");
             return Err(problem);
         }
@@ -86,7 +82,7 @@ async fn answer(
         }
     };
     if let Some(token) = hint {
-        let Some(hint) = hint::read(broker, &token).await? else {
+        let Some(hint) = hint::read(broker, context, &token).await? else {
             let description = "The id_token_hint is none of this issuer's.";
             return Ok(refuse(broker, &request, "invalid_request", description));
         };

@@ -5,15 +5,18 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use foundation::audit::{Event, Outcome};
 use foundation::request::RequestContext;
 use url::form_urlencoded;
 
 use super::assertion;
+use super::origin;
 use super::parameters::Parameters;
 use super::refusal::{Failure, Refusal};
 use crate::secret;
 use crate::settings::{Client, Proof};
 use crate::state::Broker;
+use crate::throttle::{Pace, Tried};
 
 /// What a request says of who sends it.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,40 +105,57 @@ pub async fn authenticate<'a>(
     parameters: &Parameters,
 ) -> Result<&'a Client, Failure> {
     let now = broker.clock.now();
-    let provider = &broker.provider;
     let check = |place| {
-        provider.throttle.check(context.address, place, now).map_err(|wait| {
-            provider.counts.refused("too-many");
+        broker.throttle.check(Tried::Client(place), context.address, now).map_err(|wait| {
+            broker.provider.counts.refused("too-many");
             Refusal::slow_down(wait)
         })
-    };
-    let failed = |place, refusal: Refusal| {
-        if refusal.error() == "invalid_client" {
-            provider.throttle.failed(context.address, place, now);
-            provider.counts.refused("client");
-        }
-        refusal
     };
     let presented = match Presented::read(headers, parameters) {
         Ok(presented) => presented,
         Err(refusal) => {
             check(None)?;
-            return Err(failed(None, refusal).into());
+            if refusal.error() == "invalid_client" {
+                failed(broker, context, None, "no-proof").await?;
+            }
+            return Err(refusal.into());
         }
     };
-    let place = broker.settings.clients.iter().position(|client| client.id == presented.id());
+    let place = broker.settings.place(presented.id());
     check(place)?;
     let client = place.and_then(|place| broker.settings.clients.get(place));
-    match (client, is_proven(broker, client, &presented).await?) {
-        (Some(client), true) => Ok(client),
+    match (place, client, is_proven(broker, client, &presented).await?) {
+        (Some(place), Some(client), true) => {
+            broker.throttle.proved(place, context.address);
+            Ok(client)
+        }
         _ => {
             tracing::info!(
                 client = presented.id().get(..64).unwrap_or(presented.id()),
                 "a client has not proven who it is"
             );
-            Err(failed(place, Refusal::invalid_client(presented.is_by_header())).into())
+            failed(broker, context, place, if place.is_some() { "wrong-proof" } else { "unknown" }).await?;
+            Err(Refusal::invalid_client(presented.is_by_header()).into())
         }
     }
+}
+
+/// Counts that somebody has not proven to be the client of this place, and writes it down: `reason` is a stable name, nothing
+/// that anybody has sent.
+async fn failed(
+    broker: &Broker,
+    context: &RequestContext,
+    place: Option<usize>,
+    reason: &'static str,
+) -> Result<(), Failure> {
+    broker.throttle.failed(Tried::Client(place), context.address, broker.clock.now());
+    broker.provider.counts.refused("client");
+    let mut event = Event::new("client.authenticate", "client").outcome(Outcome::Denied);
+    if let Some(client) = place.and_then(|place| broker.settings.clients.get(place)) {
+        event = event.of(&client.id);
+    }
+    broker.writes.record(&origin(context), event.changed("reason", (), reason)).await?;
+    Ok(())
 }
 
 async fn is_proven(broker: &Broker, client: Option<&Client>, presented: &Presented) -> Result<bool, Failure> {
@@ -156,6 +176,24 @@ async fn is_proven(broker: &Broker, client: Option<&Client>, presented: &Present
             Ok(verify_slices_are_equal(&[0; 32], &secret::hash(secret)).is_ok())
         }
         _ => Ok(false),
+    }
+}
+
+/// What a client is told that has brought a code or token that there is not, or that is another's: `refusal`, unless there were
+/// too many.
+pub async fn brought_wrong(
+    broker: &Broker,
+    context: &RequestContext,
+    client: &Client,
+    refusal: Refusal,
+) -> Failure {
+    let place = broker.settings.place(&client.id).unwrap_or_default();
+    match broker.throttle.wrong(Tried::Token(place), context.address, broker.clock.now()).await {
+        Pace::Usual => refusal.into(),
+        Pace::Late(wait) | Pace::Crowded(wait) => {
+            broker.provider.counts.refused("too-many");
+            Refusal::slow_down(wait).into()
+        }
     }
 }
 

@@ -9,9 +9,9 @@ use tokio_postgres::Row;
 
 use super::grant::{self, Grant, of_grant, with_grant};
 use super::issue::{self, Issued, Wanted};
-use super::origin;
 use super::parameters::Parameters;
 use super::refusal::{Failure, Refusal};
+use super::{client, origin};
 use crate::request::NamedClaims;
 use crate::secret;
 use crate::settings::Client;
@@ -121,13 +121,17 @@ pub async fn redeem(
     let asked =
         Asked { redirect_uri: parameters.get("redirect_uri"), verifier: parameters.get("code_verifier") };
     let refused = || Refusal::invalid_grant("The code is unknown, used, ended, or was not given out so.");
+    let wrong = async || client::brought_wrong(broker, context, client, refused()).await;
     if !secret::is_one(code) {
-        return Err(refused().into());
+        return Err(wrong().await);
     }
     let signer = broker.provider.keys.signer(client.algorithm).await?;
     let (hash, now) = (secret::hash(code), broker.clock.now());
     let (mut unit, row) = broker.writes.begin_asking(&origin(context), USE, &[&&hash[..], &now]).await?;
-    let code = Code::read(&row).ok_or_else(refused)?;
+    let Some(code) = Code::read(&row) else {
+        drop(unit);
+        return Err(wrong().await);
+    };
     match code.check(client, &asked, now) {
         Ok(()) => {}
         Err(Wrong::Ended) => return Err(refused().into()),
@@ -137,7 +141,7 @@ pub async fn redeem(
             let event = Event::new("code.redeem", "grant").of(code.grant.id).outcome(Outcome::Denied);
             let event = event.changed("reason", (), "client").changed("client", (), client.id.as_str());
             broker.writes.record(&origin(context), event).await?;
-            return Err(refused().into());
+            return Err(wrong().await);
         }
         Err(Wrong::Misused(reason)) => {
             broker.provider.counts.refused(reason);

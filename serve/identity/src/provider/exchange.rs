@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::bearer::{self, Bearer};
 use super::issue::no_store;
-use super::origin;
 use super::parameters::Parameters;
 use super::refusal::{Failure, Refusal};
+use super::{client, origin};
 use crate::settings::Client;
 use crate::state::Broker;
 use crate::upstream::refresh::{self, RefreshError};
@@ -84,7 +84,10 @@ pub async fn exchange(
     let bearer = found.filter(|bearer| bearer.grant.client_id == client.id);
     let refused =
         || Refusal::invalid_grant("The subject_token is unknown, has ended, or is another client's.");
-    let account = bearer.ok_or_else(refused)?.grant.account;
+    let Some(bearer) = bearer else {
+        return Err(client::brought_wrong(broker, context, client, refused()).await);
+    };
+    let account = bearer.grant.account;
     let nothing = || {
         let description =
             "Nothing of this login provider is kept for the person, who has to sign in with it again.";

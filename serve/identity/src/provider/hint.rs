@@ -2,10 +2,12 @@
 
 use foundation::jwt::{JwtError, KeySet};
 use foundation::problem::Problem;
+use foundation::request::RequestContext;
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::state::Broker;
+use crate::throttle::{self, Pace, Tried};
 
 /// Whom a hint means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +31,21 @@ struct Claims {
 /// Whom the token means; nobody, where this issuer has not signed it.
 ///
 /// # Errors
-/// The problem of the database.
-pub async fn read(broker: &Broker, token: &str) -> Result<Option<Hint>, Problem> {
+/// The problem of the database, or of too many that it has not signed.
+pub async fn read(broker: &Broker, context: &RequestContext, token: &str) -> Result<Option<Hint>, Problem> {
     let keys = &broker.provider.keys;
     let mut meant = judge(&*keys.own().await?, &broker.issuer, token);
     if meant == Err(JwtError::NotSigned) {
         meant = judge(&*keys.own_anew().await?, &broker.issuer, token);
     }
-    Ok(meant.ok().flatten())
+    let hint = meant.ok().flatten();
+    if hint.is_none()
+        && let Pace::Late(wait) | Pace::Crowded(wait) =
+            broker.throttle.wrong(Tried::Hint, context.address, broker.clock.now()).await
+    {
+        return Err(throttle::problem(wait));
+    }
+    Ok(hint)
 }
 
 /// Whom the token means, where it is signed by one of the keys; nobody, where it is no ID token of this issuer.

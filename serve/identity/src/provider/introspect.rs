@@ -15,7 +15,9 @@ use super::issue::no_store;
 use super::parameters::ClientForm;
 use super::refusal::{Failure, Refusal};
 use crate::secret;
+use crate::settings::Client;
 use crate::state::Broker;
+use crate::throttle::{Pace, Tried};
 
 const FIND: &str = concat!(
     "SELECT tokens.kind, tokens.scope, tokens.created_at, tokens.expires_at, ",
@@ -63,6 +65,11 @@ pub async fn introspect(
         .database
         .ask(async |client| client.query_opt(&client.prepare_cached(FIND).await?, &[&&hash[..], &now]).await)
         .await?;
+    if row.is_none()
+        && let Pace::Crowded(wait) = wrong(&broker, &context, client).await
+    {
+        return Err(Refusal::slow_down(wait).into());
+    }
     let found = row.map(|row| (Grant::read(&row), row));
     let token =
         found.filter(|(grant, _)| grant.client_id == client.id && grant.is_alive).map(|(grant, row)| {
@@ -79,4 +86,10 @@ pub async fn introspect(
         });
     let answer = Introspected { active: token.is_some(), token };
     Ok(no_store(axum::Json(answer).into_response()))
+}
+
+/// There is no such token: whoever guesses waits.
+async fn wrong(broker: &Broker, context: &RequestContext, client: &Client) -> Pace {
+    let place = broker.settings.place(&client.id).unwrap_or_default();
+    broker.throttle.wrong(Tried::Token(place), context.address, broker.clock.now()).await
 }

@@ -36,14 +36,18 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    async fn read(broker: &'a Broker, parameters: &'a Parameters) -> Result<Self, Problem> {
+    async fn read(
+        broker: &'a Broker,
+        context: &RequestContext,
+        parameters: &'a Parameters,
+    ) -> Result<Self, Problem> {
         let refused = |detail: &str| Problem::new(&codes::LOGOUT_REFUSED).detail(detail);
         if parameters.repeated().is_some() {
             return Err(refused("A parameter is there more than once."));
         }
         let hint = match parameters.get("id_token_hint") {
             Some(token) => {
-                let hint = hint::read(broker, token).await?;
+                let hint = hint::read(broker, context, token).await?;
                 Some(hint.ok_or_else(|| refused("The id_token_hint is none of this issuer's."))?)
             }
             None => None,
@@ -96,7 +100,7 @@ pub async fn asked(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes()).map_err(unreadable)?;
-    let asked = Asked::read(&broker, &parameters).await?;
+    let asked = Asked::read(&broker, &context, &parameters).await?;
     match session::current(&broker, &headers).await? {
         Some(session) if asked.proves(&session) => {
             end(&broker, &context, &session).await?;
@@ -123,7 +127,7 @@ pub async fn posted(
         return Ok(lead_on("/logout", &parameters));
     }
     broker.csrf.check_origin(&headers)?;
-    let asked = Asked::read(&broker, &parameters).await?;
+    let asked = Asked::read(&broker, &context, &parameters).await?;
     if let Some(session) = session::current(&broker, &headers).await? {
         let key = session::key(&headers).ok_or_else(|| Problem::new(&common::CROSS_SITE))?;
         broker.csrf.check_token(&key, &headers, form.bytes())?;

@@ -10,9 +10,9 @@ use super::claims::has_scope;
 use super::code::named;
 use super::grant::{self, Grant, of_grant, with_grant};
 use super::issue::{self, Issued, Wanted};
-use super::origin;
 use super::parameters::Parameters;
 use super::refusal::{Failure, Refusal};
+use super::{client, origin};
 use crate::secret;
 use crate::settings::Client;
 use crate::state::Broker;
@@ -42,19 +42,22 @@ pub async fn redeem(
     let refused =
         || Refusal::invalid_grant("The refresh token is unknown, used, ended, or another client's.");
     let token = parameters.get("refresh_token").ok_or_else(missing)?;
+    let wrong = async || client::brought_wrong(broker, context, client, refused()).await;
     if !secret::is_one(token) {
-        return Err(refused().into());
+        return Err(wrong().await);
     }
     let signer = broker.provider.keys.signer(client.algorithm).await?;
     let (hash, now) = (secret::hash(token), broker.clock.now());
     let (mut unit, row) = broker.writes.begin_asking(&origin(context), USE, &[&&hash[..], &now]).await?;
     if !row.get::<_, bool>("is_known") {
-        return Err(refused().into());
+        drop(unit);
+        return Err(wrong().await);
     }
     let grant = Grant::read(&row);
     if grant.client_id != client.id {
         broker.provider.counts.refused("refresh-token-of-another-client");
-        return Err(refused().into());
+        drop(unit);
+        return Err(wrong().await);
     }
     if !row.get::<_, bool>("is_first") {
         let reason = "refresh-token-used-again";

@@ -17,6 +17,7 @@ use super::claims::has_scope;
 use super::parameters::Parameters;
 use super::refusal::NO_STORE;
 use crate::state::Broker;
+use crate::throttle::{self, Pace, Tried};
 
 /// Why there is no answer (RFC 6750, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,16 +125,16 @@ async fn answer(
         Ok(token) => token,
         Err(refused) => return Ok(refused.into_response()),
     };
-    let (throttle, now) = (&broker.provider.throttle, broker.clock.now());
-    if let Err(wait) = throttle.check(context.address, None, now) {
-        broker.provider.counts.refused("too-many");
-        let headers = [(RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1)), (CACHE_CONTROL, NO_STORE)];
-        let document = json!({ "error": "temporarily_unavailable" });
-        return Ok((StatusCode::TOO_MANY_REQUESTS, headers, axum::Json(document)).into_response());
-    }
     let Some(bearer) = bearer::find(broker, &token).await? else {
-        throttle.failed(context.address, None, now);
-        return Ok(Refused::Token.into_response());
+        let pace = broker.throttle.wrong(Tried::Bearer, context.address, broker.clock.now()).await;
+        return Ok(match pace {
+            Pace::Usual => Refused::Token.into_response(),
+            Pace::Late(wait) | Pace::Crowded(wait) => {
+                let headers = [(RETRY_AFTER, throttle::seconds(wait)), (CACHE_CONTROL, NO_STORE)];
+                let document = json!({ "error": "temporarily_unavailable" });
+                (StatusCode::TOO_MANY_REQUESTS, headers, axum::Json(document)).into_response()
+            }
+        });
     };
     if !has_scope(&bearer.scope, "openid") {
         return Ok(Refused::Scope.into_response());

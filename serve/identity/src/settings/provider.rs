@@ -10,6 +10,10 @@ use url::Url;
 
 use super::Problems;
 use super::credential::{Certified, Credential, SigningKey};
+use crate::accounts::recovery;
+
+/// Names that mean something else: sessions that began with an operator's link, and ends of paths and of ids in pages.
+const RESERVED: [&str; 3] = [recovery::PROVIDER, "continue", "new"];
 
 /// A login provider.
 #[derive(Debug, Clone)]
@@ -109,6 +113,9 @@ impl Written {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
             problems.say(&place, "its name is not of 1 to 64 lower-case letters, digits and hyphens");
+        }
+        if RESERVED.contains(&name.as_str()) {
+            problems.say(&place, "its name means something else here; give it another one");
         }
         if self.at.as_ref().is_some_and(|at| at.scheme() != "https") {
             problems.say(&place, "`at` is not an https URL");

@@ -97,6 +97,22 @@ fn everything_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
+fn names_that_mean_something_else_are_no_providers() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = file(&directory, "secret", &"s".repeat(32));
+    let of = |name: &str| {
+        let text = format!(
+            "[[provider]]\nkind = \"google\"\nname = {name:?}\nclient_id = \"g\"\nsecret_file = {secret:?}\n"
+        );
+        Settings::parse(&text).err().map(|problems| problems.join("\n"))
+    };
+    for name in ["recovery", "continue", "new"] {
+        assert!(of(name).unwrap().contains("means something else here"), "{name}");
+    }
+    assert_eq!(of("recovery-2"), None);
+}
+
+#[test]
 fn credentials_that_would_not_work_are_found_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let ((rsa, certificate), (other, _)) = (certified(), certified());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::SET_COOKIE;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use foundation::audit::{Event, Origin, Outcome};
 use foundation::extract::Path;
@@ -12,10 +12,12 @@ use foundation::problem::{Problem, codes};
 use foundation::request::RequestContext;
 
 use super::returned::Returned;
+use super::source::Source;
 use crate::accounts;
 use crate::attempt::Attempt;
 use crate::pages::{self, Failure};
 use crate::state::Broker;
+use crate::throttle::Tried;
 
 /// What the audit log calls this.
 const ACTION: &str = "session.sign-in";
@@ -53,11 +55,32 @@ pub(super) async fn finish(
     let Some(attempt) = Attempt::of(headers, state, &broker.sealing, broker.clock.now()) else {
         return expired();
     };
-    match source.identify(&attempt, &returned).await {
+    if let Err(wait) = broker.throttle.check(Tried::Return, context.address, broker.clock.now()) {
+        return pages::too_many(broker, wait);
+    }
+    match come_back(broker, context, source, headers, (&attempt, &returned)).await {
+        // The code is used up: whoever asks once more for the same begins anew, which needs nothing that does not answer.
+        Err(problem) if problem.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            tracing::warn!(?problem, provider, "somebody who has come back could not be let in");
+            pages::failed(broker, Some(&attempt), Failure::Unavailable)
+        }
+        outcome => outcome,
+    }
+}
+
+async fn come_back(
+    broker: &Broker,
+    context: &RequestContext,
+    source: &Source,
+    headers: &HeaderMap,
+    (attempt, returned): (&Attempt, &Returned),
+) -> Result<Response, Problem> {
+    let provider = source.provider.name.as_str();
+    match source.identify(attempt, returned).await {
         Ok(verified) => {
             tracing::info!(provider, "somebody has come back from a login provider");
             let ended = attempt.clear_cookie();
-            let mut response = accounts::arrive(broker, context, headers, attempt, verified).await?;
+            let mut response = accounts::arrive(broker, context, headers, attempt.clone(), verified).await?;
             // It was for one use, unless the answer goes on with it.
             if !keeps(&response, ended.as_bytes()) {
                 response.headers_mut().append(SET_COOKIE, ended);
@@ -66,10 +89,13 @@ pub(super) async fn finish(
         }
         Err(error) => {
             error.log(provider);
+            if error.is_suspicious() {
+                broker.throttle.failed(Tried::Return, context.address, broker.clock.now());
+            }
             if let Some(reason) = error.denial() {
                 note_denied(broker, context, provider, reason).await?;
             }
-            pages::failed(broker, Some(&attempt), error.failure())
+            pages::failed(broker, Some(attempt), error.failure())
         }
     }
 }

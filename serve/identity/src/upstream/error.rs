@@ -173,6 +173,11 @@ impl UpstreamError {
         }
     }
 
+    /// Whether somebody may have brought what was never given to them. Whoever was refused, or refuses, has not.
+    pub fn is_suspicious(&self) -> bool {
+        self.failure() == Failure::NotBelieved
+    }
+
     /// A stable name for the audit log, where somebody was not let in and it is not for a failure of a machine.
     pub fn denial(&self) -> Option<&'static str> {
         match self {

@@ -27,6 +27,7 @@ use super::returned::Returned;
 use super::start::sent;
 use crate::pages::{self, Failure};
 use crate::state::Broker;
+use crate::throttle::Tried;
 
 /// A browser goes on at once.
 const KEPT: Duration = Duration::from_secs(60);
@@ -44,11 +45,15 @@ struct Carried {
 /// Takes a provider's answer, and sends the browser on with it.
 pub async fn receive(
     State(broker): State<Arc<Broker>>,
+    context: RequestContext,
     Path(provider): Path<String>,
     form: FormBody,
 ) -> Result<Response, Problem> {
     let source = broker.upstreams.named(&provider).filter(|source| source.manner.answers_by_form());
     source.ok_or_else(|| Problem::new(&codes::METHOD_NOT_ALLOWED))?;
+    if let Err(wait) = broker.throttle.check(Tried::Return, context.address, broker.clock.now()) {
+        return pages::too_many(&broker, wait);
+    }
     let Some(returned) = Returned::read(form.bytes(), true) else {
         return pages::failed(&broker, None, Failure::Expired);
     };

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use foundation::extract::Path;
 use foundation::problem::{Problem, codes};
+use foundation::request::RequestContext;
 
 use super::manner::Wish;
 use crate::attempt::{Attempt, Purpose};
@@ -15,10 +16,12 @@ use crate::pages::{self, Failure};
 use crate::request::Prompt;
 use crate::secret;
 use crate::state::Broker;
+use crate::throttle::Tried;
 
 /// Sends somebody who has chosen a login provider there.
 pub async fn start(
     State(broker): State<Arc<Broker>>,
+    context: RequestContext,
     Path((state, provider)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -28,6 +31,9 @@ pub async fn start(
     let Some(attempt) = Attempt::of(&headers, &state, &broker.sealing, broker.clock.now()) else {
         return pages::failed(&broker, None, Failure::Expired);
     };
+    if let Err(wait) = broker.throttle.count_in(Tried::Begin, context.address, broker.clock.now()) {
+        return pages::too_many(&broker, wait);
+    }
     let fresh = || secret::new(&*broker.randomness);
     // What one provider was asked is never the answer of another.
     let attempt = Attempt { provider: Some(provider), nonce: fresh(), verifier: fresh(), ..attempt };

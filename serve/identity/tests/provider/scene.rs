@@ -39,7 +39,7 @@ pub struct Person {
 }
 
 /// Clients of every kind.
-fn settings(servers: &Servers, key: &EcdsaKeyPair, told_at: &str) -> String {
+pub fn clients(servers: &Servers, key: &EcdsaKeyPair, told_at: &str) -> String {
     let (x, y) = key.public_key().as_ref()[1..].split_at(32);
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let set =
@@ -75,16 +75,16 @@ fn settings(servers: &Servers, key: &EcdsaKeyPair, told_at: &str) -> String {
         id = "signer"
         keys_file = "{keys}"
         redirect_uris = ["https://signer.example.test/callback"]
-        [[provider]]
-        kind = "google"
-        client_id = "g"
-        secret_file = "{secret}"
-        [[provider]]
-        kind = "github"
-        client_id = "g"
-        secret_file = "{secret}"
         "#
     )
+}
+
+/// Login providers that nobody is sent to.
+fn providers(servers: &Servers) -> String {
+    let secret = servers.path("client-secret");
+    let one =
+        |kind: &str| format!("[[provider]]\nkind = {kind:?}\nclient_id = \"g\"\nsecret_file = {secret:?}\n");
+    one("google") + &one("github")
 }
 
 impl Scene {
@@ -95,7 +95,7 @@ impl Scene {
     /// The client `app` is told here that a session has ended.
     pub async fn telling(told_at: &str) -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let stage = Stage::new(|servers| settings(servers, &key, told_at)).await;
+        let stage = Stage::new(|servers| clients(servers, &key, told_at) + &providers(servers)).await;
         Self { stage, key }
     }
 
@@ -176,17 +176,8 @@ impl Scene {
 
     /// An assertion of the client `signer`, with these changes.
     pub fn assertion(&self, changes: &Value) -> String {
-        let now = SystemClock.now().unix_timestamp();
-        let mut claims = json!({
-            "iss": "signer", "sub": "signer", "aud": format!("{ISSUER}/token"), "iat": now, "exp": now + 60, "jti": secret()
-        });
-        for (name, value) in changes.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", encode(&json!({ "alg": "ES256" })), encode(&claims));
-        let signature = self.key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
-        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+        let sign = |message: &[u8]| self.key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec();
+        jwt(&json!({ "alg": "ES256" }), &assertion_claims(changes), sign)
     }
 
     /// The audit log's events of an action: results and reasons.
@@ -196,6 +187,26 @@ impl Scene {
              ORDER BY position, id"
         ))
     }
+}
+
+/// The claims of an assertion of the client `signer`, with these changes.
+pub fn assertion_claims(changes: &Value) -> Value {
+    let now = SystemClock.now().unix_timestamp();
+    let mut claims = json!({
+        "iss": "signer", "sub": "signer", "aud": format!("{ISSUER}/token"), "iat": now, "exp": now + 60, "jti": secret()
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+/// A token with this header and these claims, signed as `sign` does.
+pub fn jwt(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", encode(header), encode(claims));
+    let signature = sign(message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// A good request of `app`, with these changes; a parameter that becomes nothing is left out.

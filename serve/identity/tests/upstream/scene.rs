@@ -16,7 +16,7 @@ use crate::support::browser::Browser;
 use crate::support::stage::{ISSUER, Stage};
 
 pub const CLIENT: &str = "issuer";
-const SECRET: &str = "s3cret:with +%&/= in it";
+pub const SECRET: &str = "s3cret:with +%&/= in it";
 pub const NAMES: [&str; 4] = ["google", "github", "microsoft", "apple"];
 
 pub struct Scene {
@@ -26,6 +26,11 @@ pub struct Scene {
 
 impl Scene {
     pub async fn new() -> Self {
+        Self::with(|_, _| String::new()).await
+    }
+
+    /// With more in the issuer's file of clients and login providers.
+    pub async fn with(more: impl FnOnce(&Servers, &Providers) -> String) -> Self {
         let _others_may_have_chosen = rustls::crypto::ring::default_provider().install_default();
         let servers = Servers::start();
         let shown =
@@ -54,6 +59,7 @@ impl Scene {
             world.register(provider, Registration::new(CLIENT, &format!("{ISSUER}/callback/{name}"), proof));
             world.awaits(provider, Some("ada"));
         }
+        settings += &more(&servers, &world);
         let stage = Stage::on(servers, |_| settings, &[]).await;
         Self { stage, world }
     }
@@ -69,12 +75,17 @@ impl Scene {
 
     /// Begins a sign-in in a browser, as a client's request does; its state.
     pub fn begin(&self, browser: &mut Browser, nth: u8) -> String {
+        self.begin_at(browser, nth, SystemClock.now().unix_timestamp())
+    }
+
+    /// The same, at another second.
+    pub fn begin_at(&self, browser: &mut Browser, nth: u8, second: i64) -> String {
         let keys = KeyRing::parse(&format!("1:{}=\n", "A".repeat(43))).unwrap();
         let secret = |what: u8| URL_SAFE_NO_PAD.encode([[nth; 31].as_slice(), &[what]].concat());
         let state = secret(1);
         let attempt = json!({
             "state": state, "nonce": secret(2), "verifier": secret(3), "provider": null, "purpose": "account",
-            "began_at": SystemClock.now().unix_timestamp()
+            "began_at": second
         });
         let owner = format!("attempt:{state}");
         let sealed = keys.seal(attempt.to_string().as_bytes(), owner.as_bytes(), &SystemRandomness).unwrap();

@@ -10,7 +10,7 @@ from pathlib import Path
 
 POSTGRES, PGBOUNCER, DURABLE, CACHE = 5432, 6432, 6379, 6380
 PASSWORD = "correct-horse-battery-staple"
-# As `operate/components/src/postgres.rs` has it.
+# As `operate/components/src/postgres/cluster.rs` has it.
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "100",
@@ -66,9 +66,9 @@ user admin on >{PASSWORD} ~* +@all
 
 
 class Servers:
-    """All four, running."""
+    """All four, running; or PostgreSQL alone."""
 
-    def __init__(self, root: Path):
+    def __init__(self, root: Path, database_alone: bool = False):
         self.root = root
         self.files = root / "srv"
         self.running: dict[str, subprocess.Popen] = {}
@@ -80,9 +80,10 @@ class Servers:
         self._run(f"{self.programs}/initdb", "--auth=trust", "--no-sync", *locale, "-D", "/srv/data")
         settings = [word for item in SETTINGS.items() for word in ("-c", "=".join(item))]
         self._start("postgres", f"{self.programs}/postgres", "-D", "/srv/data", "-p", str(POSTGRES), *settings)
-        self._start("pgbouncer", "/usr/sbin/pgbouncer", "/srv/pgbouncer.ini")
-        for name, port in (("durable", DURABLE), ("cache", CACHE)):
-            self._start(f"valkey-{name}", "/usr/bin/valkey-server", *valkey(name, port))
+        if not database_alone:
+            self._start("pgbouncer", "/usr/sbin/pgbouncer", "/srv/pgbouncer.ini")
+            for name, port in (("durable", DURABLE), ("cache", CACHE)):
+                self._start(f"valkey-{name}", "/usr/bin/valkey-server", *valkey(name, port))
         self._wait()
         for role in ("owner", "app"):
             self.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'", "postgres")
@@ -99,12 +100,15 @@ class Servers:
             command = ["/usr/bin/valkey-cli", "--tls", "--cacert", "/srv/ca.pem", "-h", "127.0.0.1", "-p", str(port)]
             self._run(*command, "--user", "admin", "--pass", PASSWORD, "--no-auth-warning", "FLUSHALL")
 
+    def database_version(self) -> str:
+        return self._run(f"{self.programs}/postgres", "--version").split()[2]
+
     def versions(self) -> dict[str, str]:
         def said(*command: str) -> str:
             return self._run(*command).splitlines()[0]
 
         return {
-            "postgresql": said(f"{self.programs}/postgres", "--version").split()[2],
+            "postgresql": self.database_version(),
             "pgbouncer": said("/usr/sbin/pgbouncer", "--version").split()[-1],
             "valkey": said("/usr/bin/valkey-server", "--version").split("v=")[1].split()[0],
         }
@@ -159,7 +163,7 @@ class Servers:
             )
 
     def _wait(self) -> None:
-        for name, port in zip(self.running, (POSTGRES, PGBOUNCER, DURABLE, CACHE), strict=True):
+        for name, port in zip(self.running, (POSTGRES, PGBOUNCER, DURABLE, CACHE)):
             wait_for_port(port, self.running[name], name)
 
 
