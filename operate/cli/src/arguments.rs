@@ -1,7 +1,11 @@
 //! The command line.
 
+mod lab;
+
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+
+pub use lab::{Lab, LabCommand, LoginProvider, ProviderState};
 
 /// Stands up, proves and runs a production web platform on five small servers.
 #[derive(Debug, Parser)]
@@ -97,7 +101,8 @@ pub enum Command {
     /// Work with the five hosts on this machine.
     #[command(
         after_help = "Examples:\n  bastide lab status\n  bastide lab exec db -- ss -tln\n  bastide lab \
-        partition app db\n  bastide lab heal"
+        partition app db\n  bastide lab heal\n  \
+        bastide lab provider github down"
     )]
     Lab(Lab),
     /// Take the lab down; leaves the machine as it was.
@@ -335,58 +340,6 @@ pub enum SecretsCommand {
         /// The secret, as `list` names it.
         name: String,
     },
-}
-
-/// Arguments of `lab`.
-#[derive(Debug, Args)]
-pub struct Lab {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: LabCommand,
-}
-
-/// What to do with the lab.
-#[derive(Debug, Subcommand)]
-pub enum LabCommand {
-    /// Boot the hosts and the world, without building anything on them.
-    Up,
-    /// Say what runs, in every lab of this machine.
-    Status,
-    /// Open a root shell on a host, past SSH.
-    Shell {
-        /// The host.
-        host: String,
-    },
-    /// Run a command on a host, past SSH.
-    Exec {
-        /// The host.
-        host: String,
-        /// The command.
-        #[arg(last = true, required = true)]
-        command: Vec<String>,
-    },
-    /// Drop all packets between two hosts.
-    Partition {
-        /// One host.
-        a: String,
-        /// The other host.
-        b: String,
-    },
-    /// Undo every partition.
-    Heal,
-    /// Take a host's power.
-    Kill {
-        /// The host.
-        host: String,
-    },
-    /// Boot a host that was killed.
-    Start {
-        /// The host.
-        host: String,
-    },
-    /// Print where a root directory with the platform's servers is, built if need be; tests run in it.
-    #[command(hide = true)]
-    ServersRoot,
 }
 
 /// Arguments of the agent.

@@ -280,6 +280,9 @@ fn set_up(context: &Context<'_>, host: &Host, program: &Program) -> Result<Vec<R
         let secret = match &login.credential {
             Credential::Secret { file, .. } => secrets::written_by_operator(&platform.resolve(file)),
             Credential::SigningKey { file, .. } => secrets::document_of_operator(&platform.resolve(file)),
+            Credential::Lab => {
+                return Err(failed(&"the lab's login providers know Bastide's own broker alone"));
+            }
             Credential::Certificate { .. } => {
                 return Err(failed(&"Authentik cannot prove itself to Microsoft by certificate"));
             }

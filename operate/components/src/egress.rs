@@ -129,10 +129,12 @@ struct Visit {
 }
 
 impl Visit {
-    /// A port of everybody's, one of nobody's, and that of the application's mail.
+    /// A port of everybody's, one of nobody's, and that of the mail of the application and the issuer.
     fn of(platform: &Platform, host: &Host) -> Self {
         let mail = mail_port(platform);
-        let may = |port| PORTS.contains(&(port, "tcp")) || (mail == Some(port) && host.has(Role::App));
+        let sends =
+            host.has(Role::App) || platform.issuer_host().is_some_and(|issuer| issuer.name == host.name);
+        let may = |port| PORTS.contains(&(port, "tcp")) || (mail == Some(port) && sends);
         let ports: BTreeSet<u16> = [443, UNUSED].into_iter().chain(mail).collect();
         Self { host: host.name.to_string(), ports: ports.into_iter().map(|port| (port, may(port))).collect() }
     }
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_of_mail_is_the_applications_alone() {
+    fn the_port_of_mail_is_for_the_application_and_the_issuer_alone() {
         let text = "[app.mail]\nurl = 'smtps://mail.example'\nfrom = 'a@shop.example'\n";
         let platform = include_str!("../../../platform.toml").to_owned() + text;
         let platform = Platform::parse(&platform, "platform.toml").unwrap();
@@ -338,7 +340,9 @@ mod tests {
         assert_eq!(of("app").ports, [(443, true), (465, true), (UNUSED, false)]);
         assert_eq!(of("db").ports, [(443, true), (465, false), (UNUSED, false)]);
         let rules = forward(&platform, platform.edge());
-        assert_eq!((rules.len(), rules[1].from.as_str()), (2, "10.0.0.20/32"));
+        assert_eq!(of("identity").ports, of("app").ports);
+        let from: Vec<&str> = rules.iter().map(|rule| rule.from.as_str()).collect();
+        assert_eq!(from, ["10.0.0.0/24", "10.0.0.20/32", "10.0.0.50/32"]);
         assert_eq!(rules[1].ports, Some(vec![(465, "tcp".to_owned())]));
         let through = [Reach::Open, Reach::Open, Reach::Dropped];
         assert!(judge_visit(&of("app"), &through).is_ok());

@@ -18,6 +18,10 @@ const PEM: &str = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\
 fn platform(directory: &Path, replace: &[(&str, &str)]) -> Platform {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../platform.toml");
     let mut text = std::fs::read_to_string(file).unwrap();
+    // There is no lab that would make them credentials.
+    for login in ["google", "github", "microsoft", "apple"] {
+        text = text.replace(&format!("[identity.providers.{login}]\n"), "");
+    }
     for (from, to) in replace {
         assert!(text.contains(from), "platform.toml has no {from:?}");
         text = text.replace(from, to);

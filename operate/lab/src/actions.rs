@@ -37,7 +37,7 @@ impl Lab {
         self.exec_attached(host, &["/bin/bash", "--login"])
     }
 
-    /// Runs `argv`, a program of this machine, in the network of `place` (`client`, `client2`, `cdn` or `acme`) and
+    /// Runs `argv`, a program of this machine, in the network of `place` (`client`, `client2`, `cdn`, `acme` or `providers`) and
     /// waits for its end, whatever its exit status.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Lab {
         network::heal(&self.spec)
     }
 
-    /// Ends every process of a host (or of `cdn` or `acme`) at once, as a power loss does, and its network with them:
+    /// Ends every process of a host (or of `cdn`, `acme` or `providers`) at once, as a power loss does, and its network with them:
     /// the kernel of a server without power forwards nothing. Its disk stays.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Lab {
         network::remove_namespace(&network::namespace(&self.spec.name, host))
     }
 
-    /// Starts a host (or `cdn` or `acme`) that does not run, and waits until it has booted.
+    /// Starts a host (or `cdn`, `acme` or `providers`) that does not run, and waits until it has booted.
     ///
     /// # Errors
     /// [`LabError::NoSuchPlace`], or [`LabError::Deadline`] with the host's own log when it does not boot.

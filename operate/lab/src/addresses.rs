@@ -19,6 +19,8 @@ pub(crate) struct Addresses {
     pub(crate) cdn_egress: Ipv4Addr,
     /// The ACME authority.
     pub(crate) acme: Ipv4Addr,
+    /// The login providers.
+    pub(crate) providers: Ipv4Addr,
     /// A client.
     pub(crate) client: Ipv4Addr,
     /// Another client.
@@ -36,6 +38,7 @@ impl Addresses {
             cdn: at(33),
             cdn_egress: at(34),
             acme: at(41),
+            providers: at(42),
             client: at(50),
             client2: at(51),
         }
@@ -44,12 +47,13 @@ impl Addresses {
     /// Whether `address` belongs to the world and so not to a host.
     pub(crate) fn is_worlds(&self, address: Ipv4Addr) -> bool {
         self.cdn_range.contains(&address)
-            || [self.operator, self.acme, self.client, self.client2].contains(&address)
+            || [self.operator, self.acme, self.providers, self.client, self.client2].contains(&address)
     }
 
     /// The world's addresses, for an error message.
     pub(crate) fn worlds(&self) -> String {
-        format!("{}, {}, {}, {} and {}", self.operator, self.cdn_range, self.acme, self.client, self.client2)
+        let Self { operator, cdn_range, acme, providers, client, client2, .. } = self;
+        format!("{operator}, {cdn_range}, {acme}, {providers}, {client} and {client2}")
     }
 }
 

@@ -10,6 +10,7 @@ use crate::lock::Lock;
 use crate::machine::{Machine, Program};
 use crate::network;
 use crate::paths;
+use crate::providers::{self, Credentials};
 use crate::settings;
 use crate::teardown;
 use crate::uplink;
@@ -82,6 +83,9 @@ impl Lab {
         self.keys().ensure(&self.spec)?;
         self.certificates().ensure(&self.spec)?;
         host::ensure_operator_directory(&self.operator_dir())?;
+        if self.spec.issuer.is_some() {
+            Credentials::at(&self.operator_dir()).ensure(&self.spec)?;
+        }
         let machines = self.machines();
         let stopped: Vec<_> =
             machines.iter().filter(|machine| machine.identity().leader().is_none()).collect();
@@ -114,6 +118,7 @@ impl Lab {
                 machine.start(&Program::Boot)
             }
             ("cdn", None) => world::start_cdn(&self.spec, &self.certificates()),
+            (providers::NAME, None) => providers::start(self),
             (_, None) => world::start_acme(&self.spec, &self.certificates()),
         }
     }

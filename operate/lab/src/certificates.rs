@@ -1,4 +1,5 @@
-//! The certificate authorities of the lab's world, made once a lab: who signs for the CDN towards browsers, for the ACME
+//! The certificate authorities of the lab's world, made once a lab: who signs for the CDN and the login
+//! providers towards browsers, for the ACME
 //! authority's own API, and for the certificate the CDN shows to the origin.
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use time::{Duration, OffsetDateTime};
 use crate::addresses::Addresses;
 use crate::error::{Result, file_error};
 use crate::paths;
+use crate::providers;
 use crate::spec::LabSpec;
 
 /// Longer than any lab lives and short enough for every client that limits lifetimes.
@@ -58,17 +60,34 @@ impl Certificates {
         ];
         for (prefix, name, names, extra, purpose) in authorities {
             let authority = authority(name)?;
-            let key = KeyPair::generate()?;
-            let mut parameters = leaf(names, purpose)?;
+            let mut parameters = leaf(names, purpose.clone())?;
             parameters.subject_alt_names.extend(extra);
-            let certificate = parameters.signed_by(&key, &authority)?;
-            let file = |suffix: &str| unfinished.join(format!("{prefix}{suffix}"));
-            paths::write_file(&file("-authority.pem"), authority.pem().as_bytes(), 0o644)?;
-            paths::write_file(&file(".pem"), certificate.pem().as_bytes(), 0o644)?;
-            paths::write_file(&file(".key"), key.serialize_pem().as_bytes(), 0o600)?;
+            let file = unfinished.join(format!("{prefix}-authority.pem"));
+            paths::write_file(&file, authority.pem().as_bytes(), 0o644)?;
+            write_signed(&unfinished, prefix, parameters, &authority)?;
+            // Whoever trusts this world's public sites trusts its login providers.
+            let providers = providers::public_names(spec);
+            if prefix == "cdn" && !providers.is_empty() {
+                let names = providers.into_iter().map(|(_, name)| name).collect();
+                write_signed(&unfinished, "providers", leaf(names, purpose)?, &authority)?;
+            }
         }
         std::fs::rename(&unfinished, &self.directory).map_err(file_error("put in place", &unfinished))
     }
+}
+
+/// Writes a new key below `directory`, and its certificate.
+fn write_signed(
+    directory: &Path,
+    prefix: &str,
+    parameters: CertificateParams,
+    authority: &CertifiedIssuer<'static, KeyPair>,
+) -> Result<()> {
+    let key = KeyPair::generate()?;
+    let certificate = parameters.signed_by(&key, authority)?;
+    let file = |suffix: &str| directory.join(format!("{prefix}.{suffix}"));
+    paths::write_file(&file("pem"), certificate.pem().as_bytes(), 0o644)?;
+    paths::write_file(&file("key"), key.serialize_pem().as_bytes(), 0o600)
 }
 
 fn authority(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>> {
@@ -89,7 +108,8 @@ fn leaf(names: Vec<String>, purpose: ExtendedKeyUsagePurpose) -> Result<Certific
     Ok(parameters)
 }
 
-fn within_validity(mut parameters: CertificateParams) -> CertificateParams {
+/// From now until long after the lab.
+pub(crate) fn within_validity(mut parameters: CertificateParams) -> CertificateParams {
     let now = OffsetDateTime::now_utc();
     parameters.not_before = now - Duration::hours(1);
     parameters.not_after = now + VALIDITY;

@@ -18,6 +18,7 @@ use crate::names;
 use crate::network::{self, Place};
 use crate::packages;
 use crate::paths;
+use crate::providers;
 use crate::spec::{LabHost, LabSpec};
 use crate::ssh::Keys;
 use crate::teardown;
@@ -217,6 +218,9 @@ impl Lab {
         machines.push(world::acme(&self.spec));
         if self.spec.cdn {
             machines.push(world::cdn(&self.spec));
+        }
+        if self.spec.issuer.is_some() {
+            machines.push(providers::machine(&self.spec));
         }
         machines
     }

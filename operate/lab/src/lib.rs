@@ -1,8 +1,8 @@
 //! The lab: the hosts of a platform and the world around them, booted for real on one Linux machine.
 //!
 //! A host is a Debian system with its own systemd, network namespace and disk layer. It is reached as a rented server
-//! would be: by SSH, through the edge's public address. Around the hosts there are an ACME authority, a CDN and two
-//! places for clients. All of it lives outside any checkout, survives the death of whoever started it, and goes without
+//! would be: by SSH, through the edge's public address. Around the hosts there are an ACME authority, a CDN, four login
+//! providers and two places for clients. All of it lives outside any checkout, survives the death of whoever started it, and goes without
 //! a trace when [`Lab::down`] is called.
 
 mod actions;
@@ -23,6 +23,7 @@ mod network;
 mod packages;
 mod paths;
 mod process;
+mod providers;
 mod settings;
 mod spec;
 mod ssh;
@@ -35,6 +36,7 @@ pub use error::{LabError, Result};
 pub use image::servers_root;
 pub use lab::{Lab, cdn_ranges};
 pub use packages::{REQUIRED_PACKAGES, install_missing_packages, missing_packages};
+pub use providers::{LoginCredential, LoginProvider};
 pub use spec::{LabHost, LabOs, LabSpec};
 pub use status::{LabStatus, MachineStatus};
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::addresses::Addresses;
 use crate::error::{Result, file_error};
 use crate::paths;
+use crate::providers;
 use crate::spec::{LabHost, LabSpec};
 
 const MACHINE_FILE: &str = "/etc/hosts";
@@ -15,7 +16,8 @@ const MACHINE_FILE: &str = "/etc/hosts";
 pub(crate) fn public(spec: &LabSpec) -> Vec<(Ipv4Addr, String)> {
     let addresses = Addresses::of(spec.public_network);
     let front = if spec.cdn { addresses.cdn } else { spec.origin_address() };
-    spec.names.iter().map(|name| (front, name.clone())).chain([(addresses.acme, spec.acme_name())]).collect()
+    let own = spec.names.iter().map(|name| (front, name.clone()));
+    own.chain(providers::public_names(spec)).chain([(addresses.acme, spec.acme_name())]).collect()
 }
 
 /// The hosts file of a host.

@@ -12,6 +12,7 @@ use crate::addresses::Addresses;
 use crate::command::{answers_yes, run, run_with_input};
 use crate::error::Result;
 use crate::paths;
+use crate::providers;
 use crate::spec::LabSpec;
 
 const BRIDGE: &str = "bridge";
@@ -112,6 +113,9 @@ pub(crate) fn places(spec: &LabSpec) -> Vec<Place> {
         ("client", vec![addresses.client]),
         ("client2", vec![addresses.client2]),
     ];
+    if spec.issuer.is_some() {
+        world.push((providers::NAME, vec![addresses.providers]));
+    }
     if spec.cdn {
         world.push(("cdn", vec![addresses.cdn, addresses.cdn_egress]));
     }

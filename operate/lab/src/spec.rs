@@ -14,7 +14,8 @@ const LONGEST_LAB_NAME: usize = 12;
 /// Longest host name: a host's port on a bridge carries its name.
 const LONGEST_HOST_NAME: usize = 15;
 /// Names of network namespaces that are not hosts.
-const RESERVED: [&str; 7] = ["internet", "private", "cdn", "acme", "client", "client2", "operator"];
+const RESERVED: [&str; 8] =
+    ["internet", "private", "cdn", "acme", "providers", "client", "client2", "operator"];
 /// Networks with an owner of their own: loopback, link-local and multicast.
 const FOREIGN: [&str; 3] = ["127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3"];
 
@@ -36,6 +37,10 @@ pub struct LabSpec {
     pub cdn: bool,
     /// The platform's public names, for example `bastide.test` and `id.bastide.test`.
     pub names: Vec<String>,
+    /// The name among them at which the issuer is, which the world's login providers know as their client; without one there
+    /// are none.
+    #[serde(default)]
+    pub issuer: Option<String>,
 }
 
 /// One host of a lab.
@@ -95,6 +100,7 @@ impl LabSpec {
             ("hosts", self.hosts != other.hosts),
             ("cdn", self.cdn != other.cdn),
             ("names", self.names != other.names),
+            ("issuer", self.issuer != other.issuer),
         ];
         parts.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
     }
@@ -123,6 +129,9 @@ impl LabSpec {
         let acme = self.acme_name();
         if self.names.contains(&acme) {
             return invalid(format!("name {acme} belongs to the lab's ACME authority"));
+        }
+        if let Some(issuer) = self.issuer.as_ref().filter(|issuer| !self.names.contains(issuer)) {
+            return invalid(format!("the issuer's name {issuer} is not among the platform's names"));
         }
         Ok(())
     }
@@ -251,6 +260,7 @@ mod tests {
         assert!(reason(|spec| spec.domain = "bastide.localhost".into()).contains(".test"));
         assert!(reason(|spec| spec.names.push("else.test".into())).contains("not in the domain"));
         assert!(reason(|spec| spec.names.push("acme.bastide.test".into())).contains("ACME"));
+        assert!(reason(|spec| spec.issuer = Some("id.else.test".into())).contains("not among"));
     }
 
     #[test]

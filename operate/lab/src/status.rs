@@ -22,7 +22,7 @@ pub struct LabStatus {
 /// One machine of a lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MachineStatus {
-    /// Name of the host, or `cdn` or `acme`.
+    /// Name of the host, or `cdn`, `acme` or `providers`.
     pub name: String,
     /// Its addresses, public ones first.
     pub addresses: Vec<Ipv4Addr>,

@@ -33,7 +33,7 @@ const ORIGIN_ROOTS: &str = "/etc/caddy/origin-roots.pem";
 /// Where the CDN's own administration listens, inside its namespace only.
 const CDN_ADMIN: &str = "127.0.0.1:2019";
 
-const HTTPS: u16 = 443;
+pub(crate) const HTTPS: u16 = 443;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The ACME authority.
@@ -113,7 +113,7 @@ pub(crate) fn reload_cdn(spec: &LabSpec, certificates: &Certificates) -> Result<
 }
 
 /// Every root the ACME authority has had since the lab was made: the edge may still have a certificate from before.
-fn collect_roots(spec: &LabSpec, certificates: &Certificates) -> Result<String> {
+pub(crate) fn collect_roots(spec: &LabSpec, certificates: &Certificates) -> Result<String> {
     let present = acme_root(spec)?;
     let file = certificates.path("origin-roots.pem");
     let mut roots = match std::fs::read_to_string(&file) {
@@ -139,7 +139,8 @@ pub(crate) fn acme_root(spec: &LabSpec) -> Result<String> {
     })
 }
 
-fn accepts(address: SocketAddr) -> Option<()> {
+/// Whether somebody takes connections there.
+pub(crate) fn accepts(address: SocketAddr) -> Option<()> {
     TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).ok().map(drop)
 }
 

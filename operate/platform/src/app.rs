@@ -66,6 +66,11 @@ pub struct ServiceUrl {
 }
 
 impl ServiceUrl {
+    /// The https site of a host.
+    pub fn of_site(host: &str) -> Self {
+        Self { text: format!("https://{host}"), host: host.to_owned(), port: 443 }
+    }
+
     /// The URL as it was written.
     pub fn as_str(&self) -> &str {
         &self.text

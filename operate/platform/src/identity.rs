@@ -144,7 +144,7 @@ impl Provider {
 pub struct LoginProvider {
     /// Which.
     pub provider: Provider,
-    /// Identifier that it gave the issuer.
+    /// Identifier that it gave the issuer; empty in a lab's file where the lab has one.
     pub client_id: String,
     /// How the issuer proves to it who asks.
     pub credential: Credential,
@@ -279,4 +279,6 @@ pub enum Credential {
         /// Day on which it is to be replaced, where somebody has set one.
         expires: Option<Date>,
     },
+    /// One that the lab makes, whose own login providers know the issuer by it.
+    Lab,
 }

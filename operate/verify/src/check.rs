@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// What a probe saw, in one line that a person reads beside the claim.
+/// What a probe saw, in one line that a person reads beside the claim; a line a step where it took several.
 pub type Evidence = String;
 
 /// Why a claim does not hold, or why nobody can tell here.

@@ -21,6 +21,8 @@ pub enum Vantage {
     AnotherClient,
     /// The CDN's own range.
     Cdn,
+    /// Where a lab's login providers are, and are told what to do.
+    LoginProviders,
     /// A host, by name.
     Host(String),
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Vantage {
             Vantage::Internet => f.write_str("internet"),
             Vantage::AnotherClient => f.write_str("another client"),
             Vantage::Cdn => f.write_str("cdn"),
+            Vantage::LoginProviders => f.write_str("login providers"),
             Vantage::Host(name) => f.write_str(name),
         }
     }

@@ -44,7 +44,7 @@ fn tries(platform: &Platform, from: &Vantage, host: &Host) -> bool {
     match from {
         Vantage::Host(name) => name != host.name.as_str(),
         Vantage::Operator => host.public_address.is_some(),
-        Vantage::Internet | Vantage::AnotherClient | Vantage::Cdn => {
+        Vantage::Internet | Vantage::AnotherClient | Vantage::Cdn | Vantage::LoginProviders => {
             host.public_address.is_some() || platform.settings.lab.is_some()
         }
     }
@@ -139,7 +139,7 @@ impl Field {
             }
             Vantage::Operator => everyone || named(Endpoint::Operator),
             Vantage::Cdn => everyone || named(Endpoint::Cdn),
-            Vantage::Internet | Vantage::AnotherClient => everyone,
+            Vantage::Internet | Vantage::AnotherClient | Vantage::LoginProviders => everyone,
         }
     }
 }

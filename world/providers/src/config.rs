@@ -82,6 +82,9 @@ pub struct Config {
     listen: Vec<SocketAddr>,
     /// Where the lab tells them what to do, over plain HTTP.
     control: SocketAddr,
+    /// Where each is, if not at the hosts at which the world knows it.
+    #[serde(default)]
+    at: BTreeMap<Provider, Url>,
     /// PEM of the authority that has signed the certificates of clients that are told something.
     authority_file: Option<PathBuf>,
     /// Certificates, by the names that they are shown for.
@@ -185,8 +188,12 @@ fn tls(files: &[CertificateFiles]) -> Result<ServerConfig, ConfigError> {
 /// Where something that the file names is wrong.
 pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(), ConfigError> {
     let tls = tls(&config.certificate)?;
-    let places = Provider::ALL.map(|provider| (provider, Place::World));
-    let world = Arc::new(World::new(BTreeMap::from(places)));
+    let place = |provider| match config.at.get(&provider) {
+        Some(url) => Place::At(url.as_str().trim_end_matches('/').to_owned()),
+        None => Place::World,
+    };
+    let places = BTreeMap::from(Provider::ALL.map(|provider| (provider, place(provider))));
+    let world = Arc::new(World::new(places.clone()));
     for client in config.client {
         let provider = client.provider;
         let registration = client.registration()?;
@@ -195,7 +202,7 @@ pub async fn serve(config: Config, stop: impl Future<Output = ()>) -> Result<(),
     let authorities = config.authority_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
     let http = HttpClient::new(Arc::new(NameServers::of_system()), &authorities, Limits::default())?;
     Provider::ALL.into_iter().for_each(|provider| world.change(|state| state.make_keys(provider)));
-    let router = by_host(&world);
+    let router = by_host(&world, &places);
     for address in config.listen {
         let listener = listen(address).await?;
         tokio::spawn(server::serve(listener, Some(tls.clone()), router.clone(), std::future::pending()));
@@ -210,11 +217,14 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ConfigError> {
 }
 
 /// Each at its hosts.
-fn by_host(world: &Arc<World>) -> Router {
-    let routers = Provider::ALL.map(|provider| (provider, gate::provider(world, provider)));
+fn by_host(world: &Arc<World>, places: &BTreeMap<Provider, Place>) -> Router {
+    let router = |(provider, place): (&Provider, &Place)| {
+        (place.hosts(*provider).map(ToOwned::to_owned).collect::<Vec<_>>(), gate::provider(world, *provider))
+    };
+    let routers: Arc<[_]> = places.iter().map(router).collect();
     Router::new().fallback(move |request: Request| {
         let host = host(&request);
-        let found = routers.iter().find(|(provider, _)| provider.hosts().contains(&host.as_str()));
+        let found = routers.iter().find(|(hosts, _)| hosts.contains(&host));
         let router = found.map(|(_, router)| router.clone());
         async move {
             match router {

@@ -34,6 +34,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/providers/{provider}/fault", put(does_wrong))
         .route("/providers/{provider}/keys", post(rotate_keys))
         .route("/providers/{provider}/requests", get(requests))
+        .route("/providers/{provider}/log", get(log))
         .route("/clock", put(clock))
         .with_state(Arc::new(control))
 }
@@ -138,6 +139,11 @@ async fn rotate_keys(Shares(control): Shared, Path(provider): Path<Provider>) ->
 
 async fn requests(Shares(control): Shared, Path(provider): Path<Provider>) -> Json<Value> {
     Json(json!(control.world.change(|state| state.service(provider).asked.clone())))
+}
+
+/// The latest requests with where they came from, the oldest first.
+async fn log(Shares(control): Shared, Path(provider): Path<Provider>) -> Json<Value> {
+    Json(control.world.change(|state| json!(state.service(provider).log().collect::<Vec<_>>())))
 }
 
 async fn clock(Shares(control): Shared, Json(ahead): Json<Ahead>) -> StatusCode {

@@ -1,11 +1,12 @@
 //! What stands before each of them: it counts, and can be down, slow or endless.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State as Shares};
+use axum::extract::{ConnectInfo, Request, State as Shares};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::middleware::{Next, from_fn_with_state};
@@ -13,7 +14,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 
 use crate::fault::Fault;
 use crate::provider::Provider;
-use crate::world::World;
+use crate::world::{Asked, World};
 use crate::{apple, github, google, microsoft};
 
 /// Longer than anybody reads.
@@ -36,9 +37,14 @@ async fn pass(
     next: Next,
 ) -> Response {
     let path = request.uri().path().to_owned();
+    let entry = Asked {
+        peer: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip()),
+        method: request.method().to_string(),
+        path: path.clone(),
+    };
     let fault = world.change(|state| {
         let service = state.service(provider);
-        *service.asked.entry(path.clone()).or_default() += 1;
+        service.note(entry);
         service.fault.clone()
     });
     let for_token = path.ends_with("/token") || path.ends_with("/access_token");

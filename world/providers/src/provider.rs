@@ -71,4 +71,15 @@ impl Place {
             Self::At(origin) => origin.clone(),
         }
     }
+
+    /// The hosts at which a provider is.
+    pub(crate) fn hosts(&self, provider: Provider) -> impl Iterator<Item = &str> {
+        let (known, own) = match self {
+            Self::World => (provider.hosts(), None),
+            Self::At(origin) => {
+                (&[][..], origin.split("://").nth(1).and_then(|rest| rest.split([':', '/']).next()))
+            }
+        };
+        known.iter().copied().chain(own)
+    }
 }

@@ -1,10 +1,12 @@
 //! What the four share: the people, the time, and what each has handed out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use foundation::clock::{Clock as _, SystemClock};
+use serde::Serialize;
 use time::OffsetDateTime;
 
 use crate::fault::Fault;
@@ -16,6 +18,9 @@ use crate::registration::Registration;
 
 /// A code is worth nothing after this long.
 const CODE_LASTS: Duration = Duration::from_secs(600);
+
+/// Requests that a provider's log keeps: more than anybody makes while somebody looks.
+const LOG_KEPT: usize = 4096;
 
 /// Everything, behind one lock: nothing here waits.
 pub(crate) struct World(Mutex<State>);
@@ -139,7 +144,19 @@ pub(crate) struct Service {
     refresh: BTreeMap<String, Grant>,
     /// Clients that somebody has let know something, with the scopes.
     consents: BTreeSet<(String, String)>,
+    /// How often each path was asked for.
     pub(crate) asked: BTreeMap<String, usize>,
+    /// The latest requests, the oldest first.
+    log: VecDeque<Asked>,
+}
+
+/// A request, as a provider's log has it.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Asked {
+    /// Where the connection came from.
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) method: String,
+    pub(crate) path: String,
 }
 
 /// What somebody has let a client have.
@@ -170,6 +187,19 @@ pub(crate) struct Code {
 }
 
 impl Service {
+    /// Counts a request and writes it down.
+    pub(crate) fn note(&mut self, asked: Asked) {
+        *self.asked.entry(asked.path.clone()).or_default() += 1;
+        if self.log.len() == LOG_KEPT {
+            self.log.pop_front();
+        }
+        self.log.push_back(asked);
+    }
+
+    pub(crate) fn log(&self) -> impl Iterator<Item = &Asked> {
+        self.log.iter()
+    }
+
     pub(crate) fn registration(&self, client_id: &str) -> Option<&Registration> {
         self.registrations.iter().find(|registration| registration.client_id == client_id)
     }

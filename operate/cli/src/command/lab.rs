@@ -1,12 +1,13 @@
 //! `bastide lab` and `bastide down`: the five hosts on this machine.
 
-use crate::arguments::{Arguments, Lab as Options, LabCommand};
+use crate::arguments::{Arguments, Lab as Options, LabCommand, LoginProvider, ProviderState};
 use crate::exit::Exit;
 use crate::operator;
 use crate::output::style;
 use anyhow::{Context, Result, bail};
 use bastide_converge::ssh;
 use bastide_lab::Lab;
+use serde_json::{Map, Value, json};
 use std::process::ExitStatus;
 
 /// Does what the person asks of the lab.
@@ -33,6 +34,53 @@ pub fn run(arguments: &Arguments, options: &Options) -> Result<Exit> {
         LabCommand::Heal => Ok(lab.heal().map(|()| Exit::Done)?),
         LabCommand::Kill { host } => Ok(lab.kill(host).map(|()| Exit::Done)?),
         LabCommand::Start { host } => Ok(lab.start(host).map(|()| Exit::Done)?),
+        LabCommand::Person { provider, person, changes } => {
+            show(arguments, &account(&lab, *provider, person, changes)?);
+            Ok(Exit::Done)
+        }
+        LabCommand::Provider { provider, state, milliseconds } => {
+            let fault = match state {
+                ProviderState::Up => Value::Null,
+                ProviderState::Down => json!({"kind": "down"}),
+                ProviderState::Slow => json!({"kind": "slow", "milliseconds": milliseconds}),
+            };
+            let path = format!("/providers/{}/fault", provider.as_str());
+            Ok(lab.tell_login_providers("PUT", &path, &fault).map(|_| Exit::Done)?)
+        }
+    }
+}
+
+/// What a login provider knows of a person, after the changes.
+fn account(lab: &Lab, provider: LoginProvider, person: &str, changes: &[String]) -> Result<Value> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    if person.is_empty() || !person.bytes().all(plain) {
+        bail!("\"{person}\" is no name of a person here: write lower-case letters, digits, - and .");
+    }
+    let path = format!("/people/{}/{person}", provider.as_str());
+    if changes.is_empty() {
+        return Ok(lab.tell_login_providers("GET", &path, &Value::Null)?);
+    }
+    Ok(lab.tell_login_providers("PATCH", &path, &members(changes)?)?)
+}
+
+/// Members of an account: what is no JSON is a text.
+fn members(changes: &[String]) -> Result<Value> {
+    let member = |change: &String| {
+        let (name, value) = change
+            .split_once('=')
+            .with_context(|| format!("write changes as NAME=VALUE, such as hidden=true, and not {change}"))?;
+        Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_| value.into())))
+    };
+    changes.iter().map(member).collect::<Result<Map<_, _>>>().map(Value::Object)
+}
+
+fn show(arguments: &Arguments, account: &Value) {
+    if arguments.json {
+        println!("{account}");
+        return;
+    }
+    for (name, value) in account.as_object().into_iter().flatten() {
+        println!("{name:>14} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }
 }
 
@@ -59,7 +107,7 @@ pub async fn down(arguments: &Arguments) -> Result<Exit> {
 fn status(arguments: &Arguments) -> Result<Exit> {
     let labs = Lab::list()?.iter().map(|name| Ok(Lab::open(name)?.status())).collect::<Result<Vec<_>>>()?;
     if arguments.json {
-        println!("{}", serde_json::json!({ "labs": labs }));
+        println!("{}", json!({ "labs": labs }));
         return Ok(Exit::Done);
     }
     if labs.is_empty() {
@@ -84,4 +132,18 @@ fn servers_root() -> Result<Exit> {
 
 fn exit(status: ExitStatus) -> Exit {
     if status.success() { Exit::Done } else { Exit::Failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_a_person_are_json_where_they_can_be() {
+        let changes =
+            ["email=ada@b.test", "hidden=true", "picture=null", "given_name=A=B"].map(str::to_owned);
+        let expected = json!({"email": "ada@b.test", "hidden": true, "picture": null, "given_name": "A=B"});
+        assert_eq!(members(&changes).unwrap(), expected);
+        assert!(members(&["hidden".to_owned()]).unwrap_err().to_string().contains("NAME=VALUE"));
+    }
 }

@@ -10,6 +10,8 @@ use anyhow::Result;
 use bastide_components::Step;
 use bastide_converge::protocol::Mode;
 use bastide_converge::run::{self, HostOutcome, Progress};
+use bastide_lab::Lab;
+use bastide_platform::LoginProvider;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,5 +79,30 @@ pub async fn run(arguments: &Arguments) -> Result<Exit> {
     if let Some(lab) = operator.lab.as_ref().filter(|lab| lab.spec().cdn) {
         eprintln!("try: curl --cacert {} {}", lab.cdn_authority().display(), operator.platform.url());
     }
+    if let Some(lab) = &operator.lab {
+        eprint!("{}", how_to_sign_in(&operator, lab));
+    }
     Ok(Exit::Done)
+}
+
+/// How a person signs in, where that is at the lab's own login providers.
+fn how_to_sign_in(operator: &Operator, lab: &Lab) -> String {
+    let platform = &operator.platform;
+    let own = lab.login_providers();
+    let is_own = |login: &&LoginProvider| {
+        login.at.as_ref().is_some_and(|at| own.iter().any(|known| known.host == at.host()))
+    };
+    let logins = platform.settings.identity.providers.iter().filter(is_own);
+    let names: Vec<&str> = logins.map(|login| login.provider.as_str()).collect();
+    if names.is_empty() || !platform.signs_in_at_own_issuer() {
+        return String::new();
+    }
+    let authorities = platform.settings.app.extra_authority.as_deref().map(|path| platform.resolve(path));
+    format!(
+        "sign in: in a browser on this machine that trusts {}, open {}/sign-in, choose one of {}, and type any name there: \
+         whoever is named has an account. `bastide lab person --help` says how to change one\n",
+        authorities.unwrap_or_default().display(),
+        platform.url(),
+        names.join(", ")
+    )
 }

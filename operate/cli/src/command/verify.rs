@@ -105,7 +105,11 @@ fn print_all(report: &Report) {
             Status::Skip => style::warning("–"),
             Status::Fail => continue,
         };
-        println!("{mark} {} {}", result.claim, style::faint(&format!("[{}] {}", result.id, result.evidence)));
+        println!(
+            "{mark} {} {}",
+            result.claim,
+            style::faint(&format!("[{}] {}", result.id, result.evidence.replace('\n', "; ")))
+        );
     }
     print_failures(report);
     let verdict = format!("{} passed, {} failed, {} skipped", report.passed, report.failed, report.skipped);

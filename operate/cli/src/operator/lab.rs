@@ -2,12 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 use bastide_converge::ssh::Access;
-use bastide_lab::{Lab, LabHost, LabOs, LabSpec};
-use bastide_platform::{CdnProvider, OperatingSystem, Platform, Role};
+use bastide_lab::{Lab, LabHost, LabOs, LabSpec, LoginCredential};
+use bastide_platform::{CdnProvider, Credential, LoginProvider, OperatingSystem, Platform, Role, ServiceUrl};
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the lab of `platform` is made of.
 pub fn spec(platform: &Platform) -> Result<LabSpec> {
@@ -35,6 +35,8 @@ pub fn spec(platform: &Platform) -> Result<LabSpec> {
         hosts: hosts.collect::<Result<_>>()?,
         cdn: platform.settings.cdn.provider != CdnProvider::None,
         names: names_of(platform),
+        // Before a provider is named, too: naming one needs no other lab.
+        issuer: platform.hosts_with(Role::Identity).next().map(|_| platform.issuer_domain()),
     })
 }
 
@@ -67,10 +69,43 @@ pub fn complete(platform: &mut Platform, lab: &Lab) -> Result<()> {
     if settings.cdn.provider != CdnProvider::None {
         settings.cdn.ranges = lab.cdn_ranges();
         settings.cdn.origin_pull_authority = Some(lab.origin_pull_authority());
-        // It signs what the CDN shows, which are the public names of this world.
-        let public = || Some(lab.cdn_authority());
-        settings.app.extra_authority = settings.app.extra_authority.take().or_else(public);
     }
+    let extra = platform.settings.app.extra_authority.as_deref().map(|path| platform.resolve(path));
+    platform.settings.app.extra_authority = Some(authorities(lab, extra.as_deref())?);
+    for login in &mut platform.settings.identity.providers {
+        register(login, lab)?;
+    }
+    Ok(())
+}
+
+/// A file of the authorities that the servers of this world are trusted by: its own, and those of the platform file.
+fn authorities(lab: &Lab, extra: Option<&Path>) -> Result<PathBuf> {
+    let mut text = lab.public_authorities()?;
+    if let Some(path) = extra {
+        text += &std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    }
+    let path = lab.operator_dir().join("authorities.pem");
+    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    Ok(path)
+}
+
+/// Fills in as what the issuer is registered with the lab's own login provider, unless the platform file says another.
+fn register(login: &mut LoginProvider, lab: &Lab) -> Result<()> {
+    if login.credential != Credential::Lab {
+        return Ok(());
+    }
+    let name = login.provider.as_str();
+    let known = lab.login_providers().into_iter().find(|known| known.name == name);
+    let known = known.with_context(|| format!("the lab has no login provider {name}"))?;
+    login.client_id = known.client_id;
+    login.at = Some(ServiceUrl::of_site(&known.host));
+    login.credential = match known.credential {
+        LoginCredential::Secret(file) => Credential::Secret { file, expires: None },
+        LoginCredential::Certificate { certificate, key } => Credential::Certificate { certificate, key },
+        LoginCredential::SigningKey { file, key_id, team_id } => {
+            Credential::SigningKey { file, key_id: key_id.to_owned(), team_id: team_id.to_owned() }
+        }
+    };
     Ok(())
 }
 

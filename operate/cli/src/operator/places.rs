@@ -32,13 +32,19 @@ pub async fn field(operator: &Operator, fleet: &Fleet) -> Result<Field> {
 
 fn in_the_world(field: Field, lab: &Lab) -> Field {
     let mut field = field;
-    let cdn = lab.spec().cdn;
-    for (vantage, place) in
-        [(Vantage::Internet, "client"), (Vantage::AnotherClient, "client2"), (Vantage::Cdn, "cdn")]
-    {
+    let (cdn, providers) = (lab.spec().cdn, !lab.login_providers().is_empty());
+    for (vantage, place) in [
+        (Vantage::Internet, "client"),
+        (Vantage::AnotherClient, "client2"),
+        (Vantage::Cdn, "cdn"),
+        (Vantage::LoginProviders, "providers"),
+    ] {
         let world = InWorld { lab: lab.name().to_owned(), place };
         field = match vantage {
             Vantage::Cdn if !cdn => field.without(vantage, "no CDN stands in front of this platform"),
+            Vantage::LoginProviders if !providers => {
+                field.without(vantage, "this lab has no login providers")
+            }
             _ => field.with(vantage, Arc::new(world)),
         };
     }
@@ -50,6 +56,7 @@ fn on_the_internet(field: Field) -> Field {
     field
         .without(Vantage::Internet, "the operator's address is the only one that packets can come from here")
         .without(Vantage::AnotherClient, "only a lab has a second client with another address")
+        .without(Vantage::LoginProviders, "only a lab's login providers say who has come to them")
         .without(Vantage::Cdn, "nobody but the CDN can send from its addresses")
 }
 

@@ -273,7 +273,34 @@ pub const ISSUER: &[Breakage] = &[
          'SELECT pg_reload_conf()'\" && su postgres -c \"psql -qd identity -c 'REVOKE CREATE ON SCHEMA public FROM identity'\"",
         &[("identity/own-database", "identity"), ("identity/serving-role-is-confined", "identity")],
     ),
+    // Nothing else is wrong with signing in. It ends by a reset, which the edge's kernel soon forgets.
+    broken(
+        "app",
+        "name=$(grep -o 'google[.][a-z0-9-]*-login.test' /etc/hosts | head -n 1) && systemd-run --quiet --collect --unit=by-hand \
+         python3 -c \"import socket, struct, time; s = socket.create_connection(('$name', 443)); \
+         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); time.sleep(600)\" && \
+         for i in $(seq 100); do ss -Htnp state established | grep -q python3 && exit 0; sleep 0.1; done; exit 1",
+        "systemctl stop by-hand",
+        SIGNING_IN,
+    ),
 ];
+
+/// Signing in by each login provider.
+const SIGNING_IN: &[(&str, &str)] = &[
+    ("identity/sign-in-by-google", "identity"),
+    ("identity/sign-in-by-github", "identity"),
+    ("identity/sign-in-by-microsoft", "identity"),
+    ("identity/sign-in-by-apple", "identity"),
+];
+
+/// Cookies that scripts can read.
+pub const COOKIES: &[Breakage] = &[broken(
+    "edge",
+    "cp -p /etc/caddy/Caddyfile /root/kept.caddy && sed -i '/Strict-Transport-Security/i Set-Cookie \"; HttpOnly\" \"\"' \
+     /etc/caddy/Caddyfile && systemctl reload caddy",
+    "mv /root/kept.caddy /etc/caddy/Caddyfile && systemctl reload caddy",
+    SIGNING_IN,
+)];
 
 /// An issuer under another name, which would have hidden the others.
 pub const ISSUER_AGAIN: &[Breakage] = &[broken(

@@ -15,16 +15,18 @@ pub const TESTS: &[Test] = &[
     ("checks_of_services_notice_what_is_broken_in_secret", || notice(breakages::SERVICES_AGAIN)),
     ("checks_of_the_issuer_notice_what_is_broken", || notice(breakages::ISSUER)),
     ("checks_of_the_issuer_notice_another_name", || notice(breakages::ISSUER_AGAIN)),
+    ("checks_of_signing_in_notice_cookies_that_scripts_can_read", || notice(breakages::COOKIES)),
     ("all_checks_pass_again", all_pass_again),
 ];
 
-const ALL: [&[Breakage]; 6] = [
+const ALL: [&[Breakage]; 7] = [
     breakages::HOSTS,
     breakages::NETWORK,
     breakages::SERVICES,
     breakages::SERVICES_AGAIN,
     breakages::ISSUER,
     breakages::ISSUER_AGAIN,
+    breakages::COOKIES,
 ];
 
 fn notice(group: &[Breakage]) {

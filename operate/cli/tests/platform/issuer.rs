@@ -137,8 +137,10 @@ fn rotated() {
 
 fn withdrawn() {
     built();
-    let provider = "[identity.providers.google]\nclient_id = \"lab\"\nclient_secret_file = \"provider\"\n";
-    let file = PLATFORM.variant("withdrawn", &[(provider, "")]);
+    let providers =
+        ["google", "github", "microsoft", "apple"].map(|name| format!("[identity.providers.{name}]\n"));
+    let without: Vec<(&str, &str)> = providers.iter().map(|provider| (provider.as_str(), "")).collect();
+    let file = PLATFORM.variant("withdrawn", &without);
     PLATFORM.run_with(&file, &["apply"]).expect(0);
     PLATFORM
         .on("identity", "! systemctl is-active --quiet identity && ! systemctl is-enabled --quiet identity");

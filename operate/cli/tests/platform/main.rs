@@ -23,6 +23,7 @@ mod locks;
 mod machine;
 mod power;
 mod secrets;
+mod sign_in;
 mod stage;
 mod taking_down;
 
@@ -42,6 +43,7 @@ const IN_THE_LAB: &[&[Test]] = &[
     application::TESTS,
     application::outside::TESTS,
     issuer::TESTS,
+    sign_in::TESTS,
     drift::TESTS,
     checks::TESTS,
     bad_hosts::TESTS,
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         .map(|(name, test)| trial(name, *test).with_kind("needs root and a lab").with_ignored_flag(true));
     stage::leave_nothing_when_interrupted();
     let conclusion = libtest_mimic::run(&arguments, here.chain(lab).collect());
+    sign_in::close_browser();
     let left = Stage::take_down_all();
     match left {
         Ok(()) => conclusion.exit_code(),

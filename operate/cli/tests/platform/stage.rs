@@ -3,7 +3,6 @@
 use crate::machine::Picture;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -73,21 +72,9 @@ impl Stage {
         // Its network is free now.
         fs::remove_file(&stage.file).unwrap();
         program(&["init", "--lab", name, "--output", stage.file.to_str().unwrap()]).expect(0);
-        stage.name_login_provider();
         stage.before = Some(Arc::new(Picture::take()));
         MADE.lock().unwrap_or_else(PoisonError::into_inner).push(stage.clone());
         stage
-    }
-
-    /// Without one there would be no issuer.
-    fn name_login_provider(&self) {
-        let secret = self.directory.join("provider");
-        fs::write(&secret, "a secret of the login provider\n").unwrap();
-        fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
-        let text = fs::read_to_string(&self.file).unwrap();
-        let provider =
-            "\n[identity.providers.google]\nclient_id = \"lab\"\nclient_secret_file = \"provider\"\n";
-        fs::write(&self.file, text + provider).unwrap();
     }
 
     fn present(file: PathBuf) -> Self {

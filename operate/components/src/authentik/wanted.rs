@@ -81,7 +81,7 @@ fn source(platform: &Platform, login: &LoginProvider) -> WantedSource {
         Credential::SigningKey { key_id, team_id, .. } => {
             Some(AppleKey { key_id: key_id.clone(), team_id: team_id.clone() })
         }
-        Credential::Secret { .. } | Credential::Certificate { .. } => None,
+        Credential::Secret { .. } | Credential::Certificate { .. } | Credential::Lab => None,
     };
     WantedSource {
         kind,

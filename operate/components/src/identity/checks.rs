@@ -2,6 +2,7 @@
 
 pub(crate) mod issuer;
 mod metrics;
+mod sign_in;
 mod store;
 
 use super::{METRICS_PORT, NAME, OWNING_ROLE, PORT, SERVING_ROLE, UNIT, settings, version};
@@ -38,6 +39,7 @@ pub(super) fn checks(context: &Context<'_>) -> Vec<Check> {
     });
     let expected = issuer::Expected { issuer: context.platform.issuer_url(), algorithm: "ES256", client };
     checks.extend(issuer::checks(context.platform, NAME, expected));
+    checks.extend(sign_in::checks(context, host));
     checks
 }
 

@@ -67,6 +67,10 @@ impl Credentials {
                     files.push((name("key"), document(key)?));
                 }
                 Credential::SigningKey { file, .. } => files.push((name("key"), document(file)?)),
+                Credential::Lab => {
+                    let what = format!("the lab has made no credential for {}", login.provider.as_str());
+                    return Err(ComponentError::new(NAME, host, what));
+                }
             }
         }
         for provider in &platform.settings.identity.oidc {

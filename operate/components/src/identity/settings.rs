@@ -153,6 +153,8 @@ fn login_provider(login: &LoginProvider) -> WrittenProvider {
             team_id: Some(team_id.clone()),
             ..written
         },
+        // Refused where the files are collected.
+        Credential::Lab => written,
     }
 }
 

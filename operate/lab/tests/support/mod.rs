@@ -63,6 +63,7 @@ pub fn spec(name: &str) -> LabSpec {
         hosts: vec![host("edge", 2, true), host("app", 3, false)],
         cdn: true,
         names: vec![format!("{name}.test"), format!("id.{name}.test")],
+        issuer: None,
     }
 }
 

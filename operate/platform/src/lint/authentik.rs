@@ -1,7 +1,7 @@
 //! What Authentik cannot do, or does unsafely, where it is the broker.
 
 use super::rule::{Origin, Rule, Severity, Spot, spot_if};
-use crate::{Broker, Linking, Pkce, Platform, Provider};
+use crate::{Broker, Credential, Linking, Pkce, Platform, Provider};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -114,6 +114,10 @@ fn unsupported(platform: &Platform) -> Vec<Spot> {
     }
     for login in &identity.providers {
         let name = login.provider.as_str();
+        if login.credential == Credential::Lab {
+            let what = format!("{name} is the lab's own, which is not set up in Authentik");
+            spots.push(Spot::new(format!("identity.providers.{name}"), what));
+        }
         let settings = [("hosted_domain", login.hosted_domain.is_some()), ("at", login.at.is_some())];
         spots.extend(settings.into_iter().filter(|(_, set)| *set).map(|(setting, _)| {
             let what = format!("{name} has `{setting}`, which is not set up in Authentik");

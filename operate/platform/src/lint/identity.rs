@@ -99,11 +99,13 @@ fn shared_client(platform: &Platform) -> Vec<Spot> {
     for (index, login) in logins.iter().enumerate() {
         for other in &logins[..index] {
             let (name, before) = (login.provider.as_str(), other.provider.as_str());
-            if login.client_id == other.client_id {
+            if login.client_id == other.client_id && login.credential != Credential::Lab {
                 let what = format!("{name} and {before} have the same `client_id`");
                 spots.push(Spot::new(key(login.provider, "client_id"), what));
             }
-            if credential_file(login) == credential_file(other) {
+            // The lab makes one for each.
+            let file = credential_file(login);
+            if file.is_some() && file == credential_file(other) {
                 let what = format!("{name} and {before} have the same credential");
                 spots.push(Spot::new(key(login.provider, "client_secret_file"), what));
             }
@@ -112,10 +114,11 @@ fn shared_client(platform: &Platform) -> Vec<Spot> {
     spots
 }
 
-fn credential_file(login: &LoginProvider) -> &std::path::Path {
+fn credential_file(login: &LoginProvider) -> Option<&std::path::Path> {
     match &login.credential {
-        Credential::Secret { file, .. } | Credential::SigningKey { file, .. } => file,
-        Credential::Certificate { key, .. } => key,
+        Credential::Secret { file, .. } | Credential::SigningKey { file, .. } => Some(file),
+        Credential::Certificate { key, .. } => Some(key),
+        Credential::Lab => None,
     }
 }
 

@@ -20,7 +20,20 @@ const SCOPES: [&str; 4] = ["openid", "email", "profile", "offline_access"];
 const PROVIDER: Form =
     Form { schemes: &[("https", 443)], user: User::Never, site: true, example: "https://login.example" };
 
-pub(super) fn read(section: Section<'_>) -> IdentitySettings {
+/// Keys that say as what the issuer is registered with a login provider.
+const REGISTRATION: [&str; 8] = [
+    "at",
+    "client_id",
+    "client_secret_file",
+    "client_secret_expires",
+    "certificate_file",
+    "key_file",
+    "key_id",
+    "team_id",
+];
+
+/// `[identity]`; a lab has login providers of its own, so there a provider's table may leave out how it knows the issuer.
+pub(super) fn read(section: Section<'_>, in_lab: bool) -> IdentitySettings {
     let providers = section.section("providers");
     let known = Provider::ALL.map(|provider| (provider.as_str(), providers.entry(provider.as_str())));
     let mut found: Vec<(usize, LoginProvider)> = known
@@ -28,7 +41,7 @@ pub(super) fn read(section: Section<'_>) -> IdentitySettings {
         .zip(Provider::ALL)
         .filter_map(|((_, entry), provider)| {
             let entry = entry?;
-            Some((entry.key_span.start, login_provider(&entry, provider)?))
+            Some((entry.key_span.start, login_provider(&entry, provider, in_lab)?))
         })
         .collect();
     found.sort_by_key(|(at, _)| *at);
@@ -56,15 +69,14 @@ fn domain(section: &Section<'_>) -> Option<String> {
     Some(domain)
 }
 
-fn login_provider(entry: &Entry<'_>, provider: Provider) -> Option<LoginProvider> {
+fn login_provider(entry: &Entry<'_>, provider: Provider, in_lab: bool) -> Option<LoginProvider> {
     let section = entry.section(format!("identity.providers.{}", provider.as_str()))?;
     let default = provider.scopes().iter().map(|scope| (*scope).to_owned()).collect();
-    let client_id = section.require("client_id", "client_id = \"…\"");
     let scopes = section.or("scopes", default);
-    let credential = match provider {
-        Provider::Google | Provider::Github => secret(&section),
-        Provider::Microsoft => certificate_or_secret(&section),
-        Provider::Apple => signing_key(&section),
+    let (client_id, credential) = if in_lab && !REGISTRATION.iter().any(|key| section.entry(key).is_some()) {
+        (Some(String::new()), Some(Credential::Lab))
+    } else {
+        (section.require("client_id", "client_id = \"…\""), credential(&section, provider))
     };
     // Only who has such a setting knows its key, so that elsewhere it is an unknown one.
     let hosted_domain = (provider == Provider::Google).then(|| section.get("hosted_domain")).flatten();
@@ -73,6 +85,14 @@ fn login_provider(entry: &Entry<'_>, provider: Provider) -> Option<LoginProvider
     section.finish();
     let (client_id, credential) = (client_id?, credential?);
     Some(LoginProvider { provider, client_id, credential, scopes, hosted_domain, tenant, at })
+}
+
+fn credential(section: &Section<'_>, provider: Provider) -> Option<Credential> {
+    match provider {
+        Provider::Google | Provider::Github => secret(section),
+        Provider::Microsoft => certificate_or_secret(section),
+        Provider::Apple => signing_key(section),
+    }
 }
 
 fn secret(section: &Section<'_>) -> Option<Credential> {

@@ -81,7 +81,7 @@ fn platform(root: &Section<'_>, path: &Path) -> Option<Platform> {
         postgres: services::postgres(root.section("postgres")),
         pgbouncer: services::pgbouncer(root.section("pgbouncer")),
         valkey: services::valkey(root.section("valkey")),
-        identity: identity::read(root.section("identity")),
+        identity: identity::read(root.section("identity"), in_lab),
         lab,
     };
     let around = flows::Surroundings { hosts: &drafts, private_network, cdn: settings.cdn.provider };

@@ -395,6 +395,24 @@ client_secret_expires = 2027-05-01
 }
 
 #[test]
+fn in_a_lab_a_login_provider_may_be_the_lab_s_own() {
+    let own = "[identity.providers.google]\nhosted_domain = \"shop.example\"\n[identity.providers.apple]\n";
+    let lab = include_str!("../init/lab.toml").replace("{name}", "\"a\"").replace("{domain}", "\"a.test\"");
+    let lab = lab.replace("{edge}", "198.51.100.10").replace("{network}", "198.51.100.0/26");
+    let without: String =
+        lab.split_inclusive('\n').filter(|line| !line.starts_with("[identity.providers.")).collect();
+    let providers = parse(&format!("{without}{own}")).settings.identity.providers;
+    assert!(providers.iter().all(|login| login.credential == Credential::Lab && login.client_id.is_empty()));
+    assert_eq!(providers[0].hosted_domain.as_deref(), Some("shop.example"));
+    assert_eq!(parse(&lab).settings.identity.providers.len(), 4);
+    // What is named at all is named whole, and real servers have no lab.
+    let half = wrong(&format!("{without}[identity.providers.google]\nclient_id = \"g\"\n"));
+    assert!(half[0].contains("has no `client_secret_file`"), "{half:?}");
+    let real = wrong(&format!("{REAL}[identity.providers.google]\n"));
+    assert!(real[0].contains("has no `client_id`"), "{real:?}");
+}
+
+#[test]
 fn an_issuer_is_there_once_somebody_stands_behind_it() {
     let without = parse(REAL);
     assert!(without.issuer_host().is_none() && !without.signs_in_at_own_issuer());

@@ -34,7 +34,7 @@ async fn the_lab_starts_them_at_their_names_and_tells_them_what_to_do() {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let names = ["accounts.google.com", "api.github.com"];
+    let names = ["accounts.google.com", "api.github.com", "login.example.test"];
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(names.map(ToOwned::to_owned).to_vec()).unwrap();
     let certificate = params.signed_by(&key, &authority).unwrap();
@@ -45,9 +45,10 @@ async fn the_lab_starts_them_at_their_names_and_tells_them_what_to_do() {
     let (port, control) = (free_port(), free_port());
     let file = format!(
         "listen = [\"127.0.0.1:{port}\"]\ncontrol = \"127.0.0.1:{control}\"\nauthority_file = \"{}\"\n\
-         [[certificate]]\nnames = [\"accounts.google.com\", \"api.github.com\"]\ncertificate_file = \"{}\"\n\
+         [[certificate]]\nnames = [\"accounts.google.com\", \"api.github.com\", \"login.example.test\"]\ncertificate_file = \"{}\"\n\
          key_file = \"{}\"\n[[client]]\nprovider = \"google\"\nclient_id = \"client\"\n\
-         redirect_uris = [\"https://id.example.test/callback\"]\nsecret_file = \"{}\"\n",
+         redirect_uris = [\"https://id.example.test/callback\"]\nsecret_file = \"{}\"\n\
+         [at]\nmicrosoft = \"https://login.example.test\"\n",
         path("ca.pem"),
         path("world.pem"),
         path("world.key"),
@@ -98,5 +99,11 @@ async fn the_lab_starts_them_at_their_names_and_tells_them_what_to_do() {
     assert_eq!(get("appleid.apple.com", "/auth/keys").await, None, "there is no certificate for it");
     let (_, requests) = ask(control, Method::GET, "/providers/github/requests", "").await;
     assert_eq!(requests["/rate_limit"], 1);
+    let (_, log) = ask(control, Method::GET, "/providers/github/log", "").await;
+    assert_eq!(log[0], json!({"peer": "127.0.0.1", "method": "GET", "path": "/rate_limit"}));
+    // One may be somewhere else than where the world knows it.
+    let described = get("login.example.test", "/common/v2.0/.well-known/openid-configuration").await.unwrap();
+    let token = "\"token_endpoint\":\"https://login.example.test/common/oauth2/v2.0/token\"";
+    assert!(described.contains(token), "{described}");
     server.abort();
 }
