@@ -85,7 +85,14 @@ fn authorities(lab: &Lab, extra: Option<&Path>) -> Result<PathBuf> {
         text += &std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     }
     let path = lab.operator_dir().join("authorities.pem");
-    std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    if std::fs::read_to_string(&path).is_ok_and(|present| present == text) {
+        return Ok(path);
+    }
+    // Whoever reads it meanwhile has the old one or the new one.
+    let unfinished = path.with_extension(format!("pem.{}", std::process::id()));
+    std::fs::write(&unfinished, text)
+        .and_then(|()| std::fs::rename(&unfinished, &path))
+        .with_context(|| format!("write {}", path.display()))?;
     Ok(path)
 }
 

@@ -68,7 +68,7 @@ impl<'a> Journey<'a> {
 
     /// Steps 1 and 2: the browser asks the application, which sends it to the issuer.
     async fn asks_the_application(&mut self) -> Result<(Url, Question), Failure> {
-        let start = self.subject.app.join("/sign-in").unwrap_or_else(|_| self.subject.app.clone());
+        let start = place(&self.subject.app, "/sign-in");
         let answer = self.browser.open(&start).await?;
         let cookies = self.judged(judge::cookies(answer.cookies()))?;
         self.saw(format!("the browser asks {start}"));
@@ -99,13 +99,13 @@ impl<'a> Journey<'a> {
         let answer = self.browser.post(&button, &self.subject.issuer, &[]).await?;
         cookies.extend(self.judged(judge::cookies(answer.cookies()))?);
         let to_provider = answer.leads_to()?;
-        let redirect_uri = self.subject.issuer.join(&format!("/callback/{}", provider.as_str()));
+        let redirect_uri = place(&self.subject.issuer, &format!("/callback/{}", provider.as_str()));
         let brokered = self.judged(judge::question(
             &to_provider,
             &Expected {
                 site: &self.at.site,
                 client_id: &self.at.client_id,
-                redirect_uri: redirect_uri.as_ref().map(Url::as_str).unwrap_or_default(),
+                redirect_uri: redirect_uri.as_str(),
                 nonce: judge::answers_by_token(provider),
             },
         ))?;
@@ -257,7 +257,7 @@ impl<'a> Journey<'a> {
         if !self.subject.is_reference {
             return Ok("it sends the browser on, signed in".to_owned());
         }
-        let url = self.subject.app.join(ME).unwrap_or_else(|_| self.subject.app.clone());
+        let url = place(&self.subject.app, ME);
         let answer = self.browser.open(&url).await?;
         let me: Value = serde_json::from_str(&answer.http.body).unwrap_or_default();
         let account: Value = self.person().await?;
@@ -276,7 +276,7 @@ impl<'a> Journey<'a> {
     /// sessions end.
     async fn code_is_for_one_use(&mut self) -> Result<(), Failure> {
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
-        let mut url = self.subject.issuer.join("/authorize").unwrap_or_else(|_| self.subject.issuer.clone());
+        let mut url = place(&self.subject.issuer, "/authorize");
         url.query_pairs_mut().extend_pairs([
             ("response_type", "code"),
             ("client_id", APP_CLIENT),
@@ -300,14 +300,14 @@ impl<'a> Journey<'a> {
             ));
         };
         self.seen.push("A code of the issuer's was redeemed once, and refused the second time".to_owned());
-        let mut end = self.subject.issuer.join("/logout").unwrap_or_else(|_| self.subject.issuer.clone());
+        let mut end = place(&self.subject.issuer, "/logout");
         end.query_pairs_mut().append_pair("id_token_hint", token);
         self.browser.open(&end).await.map(drop)
     }
 
     /// Status and body of the answer to a code, redeemed as the application does.
     async fn redeem(&self, code: &str) -> Result<(u16, String), Failure> {
-        let url = format!("{}token", self.subject.issuer);
+        let url = place(&self.subject.issuer, "/token");
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs([
                 ("grant_type", "authorization_code"),
@@ -319,7 +319,7 @@ impl<'a> Journey<'a> {
         let secret: String =
             form_urlencoded::byte_serialize(self.subject.client_secret.reveal().as_bytes()).collect();
         let pair = STANDARD.encode(format!("{APP_CLIENT}:{secret}"));
-        let mut request = Http::get(&url, self.subject.trust.clone())
+        let mut request = Http::get(url.as_str(), self.subject.trust.clone())
             .header("authorization", &format!("Basic {pair}"))
             .header("content-type", "application/x-www-form-urlencoded")
             .header("content-length", &body.len().to_string());
@@ -384,6 +384,13 @@ struct Back {
     url: Url,
     /// By a form, with these fields.
     form: Option<Vec<(String, String)>>,
+}
+
+/// A path of a site.
+fn place(site: &Url, path: &str) -> Url {
+    let mut url = site.clone();
+    url.set_path(path);
+    url
 }
 
 fn list<S: AsRef<str>>(items: &[S]) -> String {
