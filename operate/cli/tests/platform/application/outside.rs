@@ -139,9 +139,9 @@ fn signs_in() {
     }
     let me = person.get("/api/v1/me").expect(200).json();
     assert_eq!((&me["kind"], &me["email"]), (&json!("person"), &json!(email("ada"))));
-    let id = me["id"].as_str().unwrap();
+    let id = me["session_id"].as_str().unwrap();
     let row = sql(&format!(
-        "SELECT address || ' ' || result FROM audit_events WHERE action = 'session.sign-in' AND actor_id = '{id}'"
+        "SELECT address || ' ' || result FROM audit_events WHERE action = 'session.sign-in' AND resource_id = '{id}'"
     ));
     assert_eq!(row, format!("{} success", caller::address()));
 
