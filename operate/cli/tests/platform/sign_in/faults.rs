@@ -87,7 +87,7 @@ pub fn database_restarts() {
         says_who(browser, "faults");
         browser.wait_until_at(&issuer("/"));
         let page = browser.text("main");
-        assert!(page.contains("Try again in a moment"), "{page}");
+        assert!(page.contains("It is not your fault") && page.contains("try again here"), "{page}");
         PLATFORM.on("identity", "systemctl start postgresql 'postgresql@*'");
         eventually("the person signs in after the database is back", 30, || {
             buttons(browser);
