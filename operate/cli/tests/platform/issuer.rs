@@ -123,7 +123,8 @@ fn rotated() {
     let names = PLATFORM.run(&["secrets", "list", "--json"]).expect(0).json();
     assert!(names["secrets"].as_array().unwrap().contains(&json!("identity/sealing-key")), "{names}");
     let keys = || PLATFORM.on("identity", "cat /etc/bastide/identity/sealing-keys");
-    let before = keys();
+    let process = || PLATFORM.on("identity", "systemctl show --property MainPID --value identity");
+    let (before, same) = (keys(), process());
     PLATFORM.run(&["secrets", "rotate", "identity/sealing-key"]).expect(0);
     PLATFORM.run(&["secrets", "rotate", "identity/nothing"]).expect(1).says("secrets list");
     PLATFORM.run(&["apply"]).expect(0);
@@ -132,6 +133,11 @@ fn rotated() {
         after.ends_with(&before) && after.lines().count() == before.lines().count() + 1,
         "the old one stays below"
     );
+    assert_eq!(process(), same, "the issuer follows the file, and is not restarted");
+    eventually("the issuer has read it", 30, || {
+        let log = PLATFORM.on("identity", "journalctl --unit identity --since -1min");
+        log.contains("sealed with the first key of the file").then_some(())
+    });
     assert_eq!(status("/readyz"), 200);
 }
 
