@@ -37,6 +37,7 @@ mod worker;
 use config::MigrateConfig;
 use foundation::environment::{ConfigErrors, Listen};
 use foundation::problem::registry::{Registry, RegistryError};
+use foundation::process::StartError;
 use foundation::{migrate, tls};
 use jobs::{JobsCommand, JobsError};
 use process::Mode;
@@ -92,12 +93,8 @@ enum Failure {
     Jobs(JobsError),
     #[error(transparent)]
     Health(#[from] health::HealthError),
-    #[error(
-        "listening on {address}: {source}; is another process on this port, and is the address this host's?"
-    )]
-    Listen { address: std::net::SocketAddr, source: std::io::Error },
-    #[error("preparing to hear signals: {0}")]
-    Signals(std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error(transparent)]
     Problems(#[from] RegistryError),
     #[error(transparent)]

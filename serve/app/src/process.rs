@@ -1,29 +1,25 @@
 //! A process of the application: one that serves and, unless others do, runs jobs; or one that runs jobs alone.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use foundation::border::{self, Border};
 use foundation::clock::{SystemClock, SystemRandomness};
-use foundation::http_client::{self, HttpClient};
+use foundation::http_client::HttpClient;
 use foundation::jobs::Queue;
+use foundation::mail::Mailer;
 use foundation::problem::registry::Registry;
-use foundation::request::{Contexts, Edges};
-use foundation::telemetry::sentry::{Delivery, ErrorReports, Tracker};
+use foundation::process::{self, StopSignals, listen, told};
+use foundation::request::Edges;
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
 use foundation::webhook::resolve::NameServers;
 use foundation::{health, server, tls};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{ServeConfig, Workers};
 use crate::state::{App, TOKEN_PREFIX};
 use crate::stores::Stores;
 use crate::{Failure, codes, gauges, routes, variable, worker};
-use foundation::mail::Mailer;
 
 /// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +34,17 @@ pub enum Mode {
 pub async fn run(mode: Mode) -> Result<(), Failure> {
     let config = ServeConfig::read(variable)?;
     let tls = config.listen.tls.as_ref().map(tls::server).transpose()?;
-    let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
-    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    let stop_signals = StopSignals::hear()?;
     let listener = listen(config.listen.application).await?;
     let metrics_listener = listen(config.metrics).await?;
     let metrics = Arc::new(Metrics::new("app", env!("CARGO_PKG_VERSION"), &config.release));
-    let http = http_client(&config)?;
+    let http = process::services(&config.extra_authorities)?;
     let scrubber = Scrubber::new(&[TOKEN_PREFIX]);
-    let (reports, delivery) = reports(&config, http.clone(), &scrubber, &metrics).unzip();
+    let reports = |dsn| {
+        let release = (config.release.as_str(), &config.public_url);
+        process::reports(dsn, release, http.clone(), &scrubber, &metrics)
+    };
+    let (reports, delivery) = config.tracker.clone().map(reports).unzip();
     let app = application(&config, &metrics, http)?;
     let border = border(&config, &metrics, scrubber.clone());
 
@@ -78,7 +77,7 @@ pub async fn run(mode: Mode) -> Result<(), Failure> {
     let router = router(mode, &app, border)?;
     let serving = server::serve(listener, tls, router, told(stopped));
     let stopping = async {
-        told_to_stop(terminate, interrupt).await;
+        stop_signals.told().await;
         // Whoever does not listen any more has ended.
         let _ = stop.send(true);
     };
@@ -116,12 +115,7 @@ fn application(config: &ServeConfig, metrics: &Metrics, http: HttpClient) -> Res
 }
 
 fn border(config: &ServeConfig, metrics: &Arc<Metrics>, secrets: Scrubber) -> Border {
-    let contexts = Contexts {
-        clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness),
-        edges: Edges::new(config.trusted_proxies.clone()),
-        secrets,
-    };
+    let contexts = process::contexts(Edges::new(config.trusted_proxies.clone()), secrets);
     Border { contexts, metrics: Arc::clone(metrics), limits: border::Limits::default() }
 }
 
@@ -131,31 +125,6 @@ fn router(mode: Mode, app: &Arc<App>, border: Border) -> Result<Router, Failure>
         Mode::Serve => routes::router(Arc::clone(app), &Registry::new(codes::ALL)?, border)?,
         Mode::Work => border::around(health::router(Arc::clone(&app.health)), border),
     })
-}
-
-/// With what services outside the platform are asked.
-fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
-    let resolver = Arc::new(NameServers::of_system());
-    // Somebody waits for it.
-    let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
-    HttpClient::new(resolver, &config.extra_authorities, limits)
-}
-
-/// What reports errors, if there is a tracker.
-fn reports(
-    config: &ServeConfig,
-    client: HttpClient,
-    scrubber: &Scrubber,
-    metrics: &Metrics,
-) -> Option<(ErrorReports, Delivery)> {
-    let tracker = Tracker {
-        dsn: config.tracker.clone()?,
-        release: config.release.clone(),
-        environment: config.public_url.host_str().unwrap_or_default().to_owned(),
-        client,
-    };
-    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
-    Some(ErrorReports::new(tracker, scrubber.clone(), clock, randomness, metrics))
 }
 
 /// What audits refusals, until told to end.
@@ -181,22 +150,5 @@ async fn forward(queue: Queue, stop: impl Future<Output = ()>) {
     tokio::select! {
         () = queue.forward() => {}
         () = stop => {}
-    }
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })
-}
-
-/// Completes when told to stop.
-async fn told(mut stopped: watch::Receiver<bool>) {
-    // The sender ends only with the process.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
 }

@@ -1,7 +1,7 @@
 //! The application's schema: its migrations, in order.
 
 use foundation::auth::token_store;
-use foundation::migrate::Migration;
+use foundation::migrate::{self, Migration};
 use foundation::write::idempotency;
 use foundation::{audit, outbox, webhook};
 
@@ -38,7 +38,7 @@ pub const MIGRATIONS: &[Migration] = &[
 
 /// The version of the schema that this program expects.
 pub fn newest() -> i32 {
-    MIGRATIONS.last().map_or(0, |migration| migration.version)
+    migrate::newest(MIGRATIONS)
 }
 
 #[cfg(test)]

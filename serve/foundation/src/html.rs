@@ -1,12 +1,22 @@
 //! Pages for people that need nothing but themselves: no script, no outside host, light and dark.
 
+mod asset;
+
 use axum::body::Body;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderValue, Response};
+use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+pub use asset::Asset;
+
+use crate::problem::{Problem, codes};
+
+/// The content type of pages.
+pub const CONTENT: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 
 /// Text into HTML, also into attributes in double quotes.
 #[must_use]
@@ -47,12 +57,27 @@ pub fn policy(style: &str) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
+/// The answer with a page that a template has made, or has failed to.
+///
+/// # Errors
+/// A problem `internal` where it failed, which is the server's mistake.
+pub fn rendered<E: std::fmt::Display>(
+    status: StatusCode,
+    html: Result<String, E>,
+) -> Result<Response<Body>, Problem> {
+    let html = html.map_err(|error| {
+        tracing::error!(%error, "a page cannot be made");
+        Problem::new(&codes::INTERNAL)
+    })?;
+    Ok((status, [(CONTENT_TYPE, CONTENT)], html).into_response())
+}
+
 /// The answer that shows a finished page.
 #[must_use]
 pub fn response(page: impl Into<Body>, policy: HeaderValue) -> Response<Body> {
     let mut response = Response::new(page.into());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, CONTENT);
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -23,6 +23,7 @@ pub mod openapi;
 pub mod outbox;
 pub mod page;
 pub mod problem;
+pub mod process;
 pub mod rate_limit;
 pub mod request;
 pub mod seal;

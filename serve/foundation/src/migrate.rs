@@ -169,6 +169,12 @@ async fn grant(client: &Client, migrations: &[Migration], role: &str) -> Result<
         .map_err(|source| MigrateError::Failed { doing: format!("granting the tables to {role}"), source })
 }
 
+/// The version of the schema once all of these are applied.
+#[must_use]
+pub fn newest(migrations: &[Migration]) -> i32 {
+    migrations.last().map_or(0, |migration| migration.version)
+}
+
 /// Whether `migrations` are numbered from 1 without a gap: for the test of whoever lists them.
 #[must_use]
 pub fn are_in_order(migrations: &[Migration]) -> bool {

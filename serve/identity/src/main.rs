@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use foundation::environment::ConfigErrors;
 use foundation::mail::SmtpError;
+use foundation::process::StartError;
 use foundation::signing::ShortSecret;
 use foundation::{migrate, tls};
 
@@ -106,12 +107,8 @@ enum Failure {
     Tls(#[from] tls::TlsError),
     #[error(transparent)]
     Migrate(#[from] migrate::MigrateError),
-    #[error(
-        "listening on {address}: {source}; is another process on this port, and is the address this host's?"
-    )]
-    Listen { address: std::net::SocketAddr, source: std::io::Error },
-    #[error("preparing to hear signals: {0}")]
-    Signals(std::io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
     #[error("preparing to guard forms: {0}")]
     Secret(#[from] ShortSecret),
     #[error(transparent)]

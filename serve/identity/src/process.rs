@@ -1,25 +1,22 @@
 //! The process that serves.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use foundation::border::{self, Border};
 use foundation::clock::{SystemClock, SystemRandomness};
 use foundation::database::Database;
 use foundation::health::Health;
-use foundation::http_client::{self, HttpClient};
+use foundation::http_client::HttpClient;
 use foundation::mail::Mailer;
-use foundation::request::{Contexts, Edges};
-use foundation::telemetry::sentry::{Delivery, ErrorReports, Tracker};
+use foundation::process::{self, StopSignals, listen, told};
+use foundation::request::Edges;
 use foundation::telemetry::{self, JsonLines, Metrics, Scrubber};
 use foundation::webhook::resolve::NameServers;
 use foundation::{server, tls};
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -34,22 +31,20 @@ const LONGEST_URI: usize = 20 << 10;
 pub async fn serve() -> Result<(), Failure> {
     let config = ServeConfig::read(variable)?;
     let tls = config.listen.tls.as_ref().map(tls::server).transpose()?;
-    let terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
-    let interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
-    let hangup = signal(SignalKind::hangup()).map_err(Failure::Signals)?;
+    let stop_signals = StopSignals::hear()?;
+    let hangup = process::hear(SignalKind::hangup())?;
     let listener = listen(config.listen.application).await?;
     let metrics_listener = listen(config.metrics).await?;
     let metrics = Arc::new(Metrics::new("identity", env!("CARGO_PKG_VERSION"), &config.release));
     let scrubber = Scrubber::new(&[]);
-    let http = http_client(&config)?;
-    let (reports, delivery) = reports(&config, http.clone(), &scrubber, &metrics).unzip();
-    let broker = Arc::new(broker(&config, &metrics, http)?);
-    let contexts = Contexts {
-        clock: Arc::new(SystemClock),
-        randomness: Arc::new(SystemRandomness),
-        edges: Edges::new(config.trusted_proxies.clone()),
-        secrets: scrubber.clone(),
+    let http = process::services(&config.extra_authorities)?;
+    let reports = |dsn| {
+        let release = (config.release.as_str(), &config.public_url);
+        process::reports(dsn, release, http.clone(), &scrubber, &metrics)
     };
+    let (reports, delivery) = config.tracker.clone().map(reports).unzip();
+    let broker = Arc::new(broker(&config, &metrics, http)?);
+    let contexts = process::contexts(Edges::new(config.trusted_proxies.clone()), scrubber.clone());
     // Every parameter of an authorization request may be as long as it may be.
     let limits = border::Limits { uri_bytes: LONGEST_URI, ..border::Limits::default() };
     let border = Border { contexts, metrics: Arc::clone(&metrics), limits };
@@ -83,7 +78,7 @@ pub async fn serve() -> Result<(), Failure> {
     let serving = server::serve(listener, tls, routes::router(broker, border), told(stopped));
     let stopping = async {
         let lost = tokio::select! {
-            () = told_to_stop(terminate, interrupt) => None,
+            () = stop_signals.told() => None,
             lost = kept => Some(lost),
         };
         // Whoever does not listen any more has ended.
@@ -123,31 +118,6 @@ fn broker(config: &ServeConfig, metrics: &Metrics, http: HttpClient) -> Result<B
     broker.provider.register(metrics);
     broker.throttle.register(metrics);
     Ok(broker)
-}
-
-/// With what login providers and clients are asked.
-fn http_client(config: &ServeConfig) -> Result<HttpClient, rustls::Error> {
-    let resolver = Arc::new(NameServers::of_system());
-    // Somebody waits for it.
-    let limits = http_client::Limits { total: Duration::from_secs(5), ..http_client::Limits::default() };
-    HttpClient::new(resolver, &config.extra_authorities, limits)
-}
-
-/// What reports errors, if there is a tracker.
-fn reports(
-    config: &ServeConfig,
-    client: HttpClient,
-    scrubber: &Scrubber,
-    metrics: &Metrics,
-) -> Option<(ErrorReports, Delivery)> {
-    let tracker = Tracker {
-        dsn: config.tracker.clone()?,
-        release: config.release.clone(),
-        environment: config.public_url.host_str().unwrap_or_default().to_owned(),
-        client,
-    };
-    let (clock, randomness) = (Arc::new(SystemClock), Arc::new(SystemRandomness));
-    Some(ErrorReports::new(tracker, scrubber.clone(), clock, randomness, metrics))
 }
 
 /// Work that goes on as long as the process lives.
@@ -191,26 +161,10 @@ fn first_lost<const N: usize>(
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })
-}
-
-/// Completes when told to stop.
-async fn told(mut stopped: watch::Receiver<bool>) {
-    // The sender ends only with the process.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
-}
-
-async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn a_task_that_breaks_off_is_named() {

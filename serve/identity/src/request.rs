@@ -34,6 +34,27 @@ pub struct AuthorizationRequest {
     pub claims: Option<NamedClaims>,
 }
 
+impl AuthorizationRequest {
+    /// One that asks for nothing yet.
+    #[must_use]
+    pub fn new(client_id: &str, redirect_uri: &str) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
+            scope: Vec::new(),
+            state: None,
+            nonce: None,
+            challenge: None,
+            prompt: Prompt::Needed,
+            consents: false,
+            max_age: None,
+            login_hint: None,
+            subject: None,
+            claims: None,
+        }
+    }
+}
+
 /// How the person is to be asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

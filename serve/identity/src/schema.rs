@@ -1,7 +1,7 @@
 //! The issuer's schema: its migrations, in order.
 
 use foundation::audit;
-use foundation::migrate::Migration;
+use foundation::migrate::{self, Migration};
 
 /// In order. A migration that has been released is never edited; the next one corrects it.
 pub const MIGRATIONS: &[Migration] = &[
@@ -18,7 +18,7 @@ pub const MIGRATIONS: &[Migration] = &[
 
 /// The version of the schema that this program expects.
 pub fn newest() -> i32 {
-    MIGRATIONS.last().map_or(0, |migration| migration.version)
+    migrate::newest(MIGRATIONS)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use foundation::auth::csrf::is_unsafe;
+use foundation::html;
 use url::form_urlencoded;
 
 use super::refusal::{self, Refusal};
@@ -48,7 +49,7 @@ pub async fn finish(State(policy): State<Arc<Policy>>, request: Request, next: N
     if asked.takes_page && refusal::is_problem(&response) {
         response = asked.explain(response).await;
     }
-    if response.headers().get(CONTENT_TYPE) == Some(&show::CONTENT) {
+    if response.headers().get(CONTENT_TYPE) == Some(&html::CONTENT) {
         secure(response.headers_mut(), &policy);
     }
     response

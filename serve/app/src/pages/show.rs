@@ -1,13 +1,10 @@
 //! From a template to an answer.
 
 use askama::Template;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
-use foundation::problem::{Problem, codes};
-
-/// The content type of pages.
-pub const CONTENT: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+use axum::http::StatusCode;
+use axum::response::Response;
+use foundation::html;
+use foundation::problem::Problem;
 
 /// The page.
 ///
@@ -22,9 +19,5 @@ pub fn page(template: &impl Template) -> Result<Response, Problem> {
 /// # Errors
 /// As [`page`].
 pub fn page_with(status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
-    let html = template.render().map_err(|error| {
-        tracing::error!(%error, "a page cannot be made");
-        Problem::new(&codes::INTERNAL)
-    })?;
-    Ok((status, [(CONTENT_TYPE, CONTENT)], html).into_response())
+    html::rendered(status, template.render())
 }

@@ -11,7 +11,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use foundation::problem;
+use foundation::{html, problem};
 use serde::Deserialize;
 
 use super::texts::{self, Phrase, Texts};
@@ -36,7 +36,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
         if takes_page && response.headers().get(CONTENT_TYPE) == Some(&problem::CONTENT) {
             response = explain(response, again.as_deref()).await;
         }
-        if response.headers().get(CONTENT_TYPE) == Some(&show::CONTENT) {
+        if response.headers().get(CONTENT_TYPE) == Some(&html::CONTENT) {
             secure(response.headers_mut());
         }
         attempt::crowd_out(&sent, response.headers_mut());

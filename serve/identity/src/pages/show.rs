@@ -1,13 +1,11 @@
 //! From a template to an answer.
 
 use askama::Template;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::CONTENT_SECURITY_POLICY;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
-use foundation::problem::{Problem, codes};
-
-/// The content type of pages.
-pub const CONTENT: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+use axum::response::Response;
+use foundation::html;
+use foundation::problem::Problem;
 
 /// The page.
 ///
@@ -22,11 +20,7 @@ pub fn page(template: &impl Template) -> Result<Response, Problem> {
 /// # Errors
 /// As [`page`].
 pub fn page_with(status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
-    let html = template.render().map_err(|error| {
-        tracing::error!(%error, "a page cannot be made");
-        Problem::new(&codes::INTERNAL)
-    })?;
-    Ok((status, [(CONTENT_TYPE, CONTENT)], html).into_response())
+    html::rendered(status, template.render())
 }
 
 /// Lets the page's forms lead to other sites. Browsers hold a policy against every redirect that follows on a form: to the

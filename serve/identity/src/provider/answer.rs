@@ -109,23 +109,12 @@ fn location(issuer: &str, request: &AuthorizationRequest, pairs: &[(&str, &str)]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Prompt;
 
     #[test]
     fn the_answer_is_added_to_what_is_registered() {
         let request = |redirect_uri: &str, state: Option<&str>| AuthorizationRequest {
-            client_id: "app".to_owned(),
-            redirect_uri: redirect_uri.to_owned(),
-            scope: vec!["openid".to_owned()],
             state: state.map(str::to_owned),
-            nonce: None,
-            challenge: None,
-            prompt: Prompt::Needed,
-            consents: false,
-            max_age: None,
-            login_hint: None,
-            subject: None,
-            claims: None,
+            ..AuthorizationRequest::new("app", redirect_uri)
         };
         let of = |uri, state| location("https://id.example", &request(uri, state), &[("code", "c")]);
         assert_eq!(

@@ -56,18 +56,8 @@ pub fn read(settings: &Settings, parameters: &Parameters) -> Result<Asked, Refus
     })?;
     let mut asked = Asked {
         request: AuthorizationRequest {
-            client_id: client.id.clone(),
-            redirect_uri: redirect_uri.to_owned(),
-            scope: Vec::new(),
             state: once("state").filter(|state| state.len() <= LONGEST[0].1).map(str::to_owned),
-            nonce: None,
-            challenge: None,
-            prompt: Prompt::Needed,
-            consents: false,
-            max_age: None,
-            login_hint: None,
-            subject: None,
-            claims: None,
+            ..AuthorizationRequest::new(&client.id, redirect_uri)
         },
         hint: parameters.get("id_token_hint").map(str::to_owned),
     };

@@ -171,18 +171,10 @@ mod tests {
 
     fn request(prompt: Prompt, max_age: Option<u64>, subject: Option<u128>) -> AuthorizationRequest {
         AuthorizationRequest {
-            client_id: "app".to_owned(),
-            redirect_uri: "https://app.example/".to_owned(),
-            scope: vec!["openid".to_owned()],
-            state: None,
-            nonce: None,
-            challenge: None,
             prompt,
-            consents: false,
             max_age,
-            login_hint: None,
             subject: subject.map(Uuid::from_u128),
-            claims: None,
+            ..AuthorizationRequest::new("app", "https://app.example/")
         }
     }
 

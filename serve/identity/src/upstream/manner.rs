@@ -187,18 +187,9 @@ mod tests {
 
     fn request(prompt: Prompt, max_age: Option<u64>) -> Purpose {
         Purpose::Authorize(Box::new(AuthorizationRequest {
-            client_id: "app".to_owned(),
-            redirect_uri: "https://app.example/".to_owned(),
-            scope: vec!["openid".to_owned()],
-            state: None,
-            nonce: None,
-            challenge: None,
             prompt,
-            consents: false,
             max_age,
-            login_hint: None,
-            subject: None,
-            claims: None,
+            ..AuthorizationRequest::new("app", "https://app.example/")
         }))
     }
 

@@ -178,18 +178,8 @@ pub fn verified(provider: &str, subject: &str, address: Option<(&str, bool)>) ->
 /// What a client asks for.
 pub fn authorization() -> Purpose {
     Purpose::Authorize(Box::new(AuthorizationRequest {
-        client_id: "app".to_owned(),
-        redirect_uri: "https://app.example.test/callback".to_owned(),
         scope: vec!["openid".to_owned()],
-        state: None,
-        nonce: None,
-        challenge: None,
-        prompt: crate::request::Prompt::Needed,
-        consents: false,
-        max_age: None,
-        login_hint: None,
-        subject: None,
-        claims: None,
+        ..AuthorizationRequest::new("app", "https://app.example.test/callback")
     }))
 }
 
