@@ -76,11 +76,11 @@ impl Component for App {
         };
         let image = Resource::new(NAME, image);
         let curl = Packages { names: vec!["curl".to_owned()], release: None, at_least: None };
-        let mut resources = vec![Resource::new(NAME, user()), Resource::new(NAME, curl)];
+        let user = User { uid: Some(UID), ..User::of_service(USER) };
+        let mut resources = vec![Resource::new(NAME, user), Resource::new(NAME, curl)];
         for path in [DIRECTORY, MIGRATION_DIRECTORY] {
             // The container knows the user by its number alone, and no group of the host.
-            let (path, owner) = (path.to_owned(), USER.to_owned());
-            resources.push(Resource::new(NAME, Directory { path, owner, group: USER.into(), mode: 0o500 }));
+            resources.push(Resource::new(NAME, Directory::new(path).owned_by(USER, USER, 0o500)));
         }
         let mut serving = vec![image.clone()];
         serving.push(context.authority.resource(NAME, &wanted, context.now).map_err(|error| failed(&error))?);
@@ -112,18 +112,6 @@ impl Component for App {
 
     fn checks(&self, context: &Context<'_>) -> Vec<Check> {
         checks::checks(context)
-    }
-}
-
-fn user() -> User {
-    User {
-        name: USER.to_owned(),
-        system: true,
-        uid: Some(UID),
-        home: "/nonexistent".to_owned(),
-        shell: "/usr/sbin/nologin".to_owned(),
-        groups: vec![],
-        authorized_keys: None,
     }
 }
 

@@ -67,10 +67,10 @@ impl Component for Authentik {
         let program = context.issuer.ok_or_else(|| {
             failed("the program that sets Authentik up is not at hand; build it with `cargo build -p bastide-authentik`")
         })?;
-        let mut resources = vec![Resource::new(NAME, user())];
+        let mut resources = vec![Resource::new(NAME, User { uid: Some(UID), ..User::of_service(USER) })];
         resources.extend(database(context, host)?);
-        resources.push(Resource::new(NAME, directory(PROGRAM_DIRECTORY, "root", 0o755)));
-        resources.push(Resource::new(NAME, directory(DIRECTORY, USER, 0o500)));
+        resources.push(Resource::new(NAME, Directory::new(PROGRAM_DIRECTORY)));
+        resources.push(Resource::new(NAME, Directory::new(DIRECTORY).owned_by(USER, USER, 0o500)));
         resources.push(Resource::new(NAME, pulled(image)));
 
         let mut running = files(context);
@@ -101,22 +101,6 @@ impl Component for Authentik {
         let expected = identity::checks::issuer::Expected { issuer, algorithm: "ES256", client };
         identity::checks::issuer::checks(context.platform, NAME, expected)
     }
-}
-
-fn user() -> User {
-    User {
-        name: USER.to_owned(),
-        system: true,
-        uid: Some(UID),
-        home: "/nonexistent".to_owned(),
-        shell: "/usr/sbin/nologin".to_owned(),
-        groups: vec![],
-        authorized_keys: None,
-    }
-}
-
-fn directory(path: &str, owner: &str, mode: u32) -> Directory {
-    Directory { path: path.to_owned(), owner: owner.to_owned(), group: owner.to_owned(), mode }
 }
 
 /// PostgreSQL on this host, reached by this host alone.

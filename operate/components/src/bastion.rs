@@ -47,13 +47,9 @@ impl Component for Bastion {
 
     fn resources(&self, context: &Context<'_>, _host: &Host) -> Result<Vec<Resource>, ComponentError> {
         let user = User {
-            name: JUMP_USER.to_owned(),
-            system: true,
-            uid: None,
             home: "/var/lib/bastide-jump".to_owned(),
-            shell: "/usr/sbin/nologin".to_owned(),
-            groups: Vec::new(),
             authorized_keys: Some(context.platform.settings.operator.keys.clone()),
+            ..User::of_service(JUMP_USER)
         };
         Ok(vec![Resource::new(NAME, user)])
     }

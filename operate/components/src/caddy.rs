@@ -64,11 +64,10 @@ impl Component for Caddy {
         let source = source::source(Software::Caddy, host.os)
             .map_err(|error| ComponentError::new(NAME, host, &error))?;
         let mut resources = source.resources(NAME);
-        let logs = "/var/log/caddy".to_owned();
-        let logs = Directory { path: logs, owner: NAME.into(), group: NAME.into(), mode: 0o750 };
+        let logs = Directory::new("/var/log/caddy").owned_by(NAME, NAME, 0o750);
         resources.push(Resource::new(NAME, logs));
         for path in [BANS.to_owned()].into_iter().chain(JAILS.map(|jail| format!("{BANS}/{jail}"))) {
-            let directory = Directory { path, owner: "root".into(), group: NAME.into(), mode: 0o750 };
+            let directory = Directory::new(&path).owned_by("root", NAME, 0o750);
             resources.push(Resource::new(NAME, directory));
         }
         if let Some(root) = &platform.settings.acme.root {

@@ -33,9 +33,7 @@ impl Component for Docker {
         }
         let source = source::source(Software::Docker, host.os)
             .map_err(|error| ComponentError::new(NAME, host, &error))?;
-        let directory = "/etc/docker".to_owned();
-        let directory =
-            Directory { path: directory, owner: "root".into(), group: "root".into(), mode: 0o755 };
+        let directory = Directory::new("/etc/docker");
         let configuration = Resource::new(NAME, configuration());
         let unit = Unit::running("docker.service").restarted_by([&configuration]);
         let mut resources = vec![Resource::new(NAME, directory), configuration];

@@ -62,9 +62,7 @@ impl Component for Fail2ban {
             configuration.push(File::new(CDN_TOKEN, token).owned_by("root", "root", 0o400).sensitive());
             configuration.push(File::new(CDN_SCRIPT, CDN_BAN).owned_by("root", "root", 0o755));
             configuration.push(File::new("/etc/fail2ban/action.d/cdn-ban.conf", cdn_action(platform)));
-            let directory = "/usr/local/lib/bastide".to_owned();
-            let directory =
-                Directory { path: directory, owner: "root".into(), group: "root".into(), mode: 0o755 };
+            let directory = Directory::new("/usr/local/lib/bastide");
             resources.push(Resource::new(NAME, directory));
         }
         let configuration: Vec<Resource> =

@@ -98,15 +98,14 @@ impl Component for Identity {
                 "the issuer's program is not at hand; build it with `cargo build -p identity`",
             )
         })?;
-        let mut resources = vec![Resource::new(NAME, user())];
+        let mut resources = vec![Resource::new(NAME, User::of_service(USER))];
         // To ask from the host itself, as the application's host can.
         let curl = Packages { names: vec!["curl".to_owned()], release: None, at_least: None };
         resources.push(Resource::new(NAME, curl));
         resources.extend(database(context, host)?);
-        resources.push(Resource::new(NAME, directory(PROGRAM_DIRECTORY, 0o755)));
+        resources.push(Resource::new(NAME, Directory::new(PROGRAM_DIRECTORY)));
         // The process passes through it to the keys that seal; everything else in it is root's.
-        resources
-            .push(Resource::new(NAME, Directory { group: USER.to_owned(), ..directory(DIRECTORY, 0o710) }));
+        resources.push(Resource::new(NAME, Directory::new(DIRECTORY).owned_by("root", USER, 0o710)));
 
         let binary = File::new(PROGRAM, "").owned_by("root", "root", 0o755);
         let binary = File { content: Content::Blob(program.sha256.clone()), ..binary };
@@ -137,22 +136,6 @@ impl Component for Identity {
     fn checks(&self, context: &Context<'_>) -> Vec<Check> {
         checks::checks(context)
     }
-}
-
-fn user() -> User {
-    User {
-        name: USER.to_owned(),
-        system: true,
-        uid: None,
-        home: "/nonexistent".to_owned(),
-        shell: "/usr/sbin/nologin".to_owned(),
-        groups: vec![],
-        authorized_keys: None,
-    }
-}
-
-fn directory(path: &str, mode: u32) -> Directory {
-    Directory { path: path.to_owned(), owner: "root".to_owned(), group: "root".to_owned(), mode }
 }
 
 /// The cluster, its roles and its database.

@@ -50,9 +50,8 @@ impl Component for PgBouncer {
         let failed = |error: &dyn std::fmt::Display| ComponentError::new(NAME, host, error);
         let source = source::source(Software::PgBouncer, host.os).map_err(|error| failed(&error))?;
         let mut resources = source.resources(NAME);
-        resources.push(Resource::new(NAME, user()));
-        let directory = "/etc/pgbouncer".to_owned();
-        let directory = Directory { path: directory, owner: "root".into(), group: USER.into(), mode: 0o750 };
+        resources.push(Resource::new(NAME, User::of_service(USER)));
+        let directory = Directory::new("/etc/pgbouncer").owned_by("root", USER, 0o750);
         resources.push(Resource::new(NAME, directory));
 
         let wanted = Wanted {
@@ -78,18 +77,6 @@ impl Component for PgBouncer {
 
     fn checks(&self, context: &Context<'_>) -> Vec<Check> {
         checks::checks(context)
-    }
-}
-
-fn user() -> User {
-    User {
-        name: USER.to_owned(),
-        system: true,
-        uid: None,
-        home: "/nonexistent".to_owned(),
-        shell: "/usr/sbin/nologin".to_owned(),
-        groups: vec![],
-        authorized_keys: None,
     }
 }
 

@@ -24,15 +24,9 @@ impl Component for Trust {
     }
 
     fn resources(&self, context: &Context<'_>, _host: &Host) -> Result<Vec<Resource>, ComponentError> {
-        let directory = |path: &str| Directory {
-            path: path.to_owned(),
-            owner: "root".to_owned(),
-            group: "root".to_owned(),
-            mode: 0o755,
-        };
         Ok(vec![
-            Resource::new(NAME, directory("/etc/bastide")),
-            Resource::new(NAME, directory(crate::paths::TLS_DIRECTORY)),
+            Resource::new(NAME, Directory::new("/etc/bastide")),
+            Resource::new(NAME, Directory::new(crate::paths::TLS_DIRECTORY)),
             Resource::new(NAME, File::new(AUTHORITY, context.authority.trust_bundle())),
         ])
     }

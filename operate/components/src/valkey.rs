@@ -119,7 +119,7 @@ impl Component for Valkey {
         // Saving forks, and a fork must not fail because the copy might need as much memory again.
         let overcommit = vec![("vm.overcommit_memory".to_owned(), "1".to_owned())];
         resources.push(Resource::new(NAME, Sysctl { name: NAME.to_owned(), values: overcommit }));
-        resources.push(Resource::new(NAME, directory(DIRECTORY, "root", 0o750)));
+        resources.push(Resource::new(NAME, Directory::new(DIRECTORY).owned_by("root", NAME, 0o750)));
 
         let wanted = Wanted {
             name: NAME,
@@ -143,7 +143,7 @@ impl Component for Valkey {
                 &users,
             ]);
             let data = format!("/var/lib/valkey/{}", instance.name());
-            resources.push(Resource::new(NAME, directory(&data, NAME, 0o750)));
+            resources.push(Resource::new(NAME, Directory::new(&data).owned_by(NAME, NAME, 0o750)));
             resources.extend([configuration, users]);
             units.push(Resource::new(NAME, unit));
         }
@@ -155,10 +155,6 @@ impl Component for Valkey {
     fn checks(&self, context: &Context<'_>) -> Vec<Check> {
         checks::checks(context)
     }
-}
-
-fn directory(path: &str, owner: &str, mode: u32) -> Directory {
-    Directory { path: path.to_owned(), owner: owner.to_owned(), group: NAME.to_owned(), mode }
 }
 
 fn configuration(platform: &Platform, host: &Host, instance: Instance) -> File {

@@ -1,6 +1,5 @@
-//! The certificate authorities of the lab's world, made once a lab: who signs for the CDN and the login
-//! providers towards browsers, for the ACME
-//! authority's own API, and for the certificate the CDN shows to the origin.
+//! The certificate authorities of the lab's world, made once a lab: who signs for the CDN and the login providers towards
+//! browsers, for the ACME authority's own API, and for the certificate the CDN shows to the origin.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use crate::addresses::Addresses;
-use crate::error::{Result, file_error};
+use crate::error::Result;
 use crate::paths;
 use crate::providers;
 use crate::spec::LabSpec;
@@ -44,36 +43,35 @@ impl Certificates {
 
     /// Makes all certificates, unless they are there.
     pub(crate) fn ensure(&self, spec: &LabSpec) -> Result<()> {
-        if self.directory.is_dir() {
-            return Ok(());
-        }
-        let unfinished = self.directory.with_extension("new");
-        paths::remove(&unfinished)?;
-        paths::make_directory(&unfinished, 0o700)?;
-        let acme = SanType::IpAddress(IpAddr::V4(Addresses::of(spec.public_network).acme));
-        #[rustfmt::skip]
-        let authorities = [
-            ("cdn", "Lab CDN authority", spec.names.clone(), None, ExtendedKeyUsagePurpose::ServerAuth),
-            ("acme", "Lab ACME API authority", vec![spec.acme_name()], Some(acme), ExtendedKeyUsagePurpose::ServerAuth),
-            ("origin-pull", "Lab CDN origin pull authority", vec!["origin-pull.cdn.test".to_owned()], None,
-                ExtendedKeyUsagePurpose::ClientAuth),
-        ];
-        for (prefix, name, names, extra, purpose) in authorities {
-            let authority = authority(name)?;
+        paths::make_once(&self.directory, |directory| make(directory, spec))
+    }
+}
+
+/// Every authority with what it signs.
+fn make(directory: &Path, spec: &LabSpec) -> Result<()> {
+    let acme = SanType::IpAddress(IpAddr::V4(Addresses::of(spec.public_network).acme));
+    let providers: Vec<String> = providers::public_names(spec).into_iter().map(|(_, name)| name).collect();
+    let (server, client) = (ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth);
+    #[rustfmt::skip]
+    let authorities = [
+        // Whoever trusts this world's public sites trusts its login providers.
+        ("cdn", "Lab CDN authority", server.clone(), vec![("cdn", spec.names.clone(), None), ("providers", providers, None)]),
+        ("acme", "Lab ACME API authority", server, vec![("acme", vec![spec.acme_name()], Some(acme))]),
+        ("origin-pull", "Lab CDN origin pull authority", client,
+            vec![("origin-pull", vec!["origin-pull.cdn.test".to_owned()], None)]),
+    ];
+    for (prefix, name, purpose, signed) in authorities {
+        let authority = authority(name)?;
+        let file = directory.join(format!("{prefix}-authority.pem"));
+        paths::write_file(&file, authority.pem().as_bytes(), 0o644)?;
+        // A lab without login providers has no names for them.
+        for (prefix, names, extra) in signed.into_iter().filter(|(_, names, _)| !names.is_empty()) {
             let mut parameters = leaf(names, purpose.clone())?;
             parameters.subject_alt_names.extend(extra);
-            let file = unfinished.join(format!("{prefix}-authority.pem"));
-            paths::write_file(&file, authority.pem().as_bytes(), 0o644)?;
-            write_signed(&unfinished, prefix, parameters, &authority)?;
-            // Whoever trusts this world's public sites trusts its login providers.
-            let providers = providers::public_names(spec);
-            if prefix == "cdn" && !providers.is_empty() {
-                let names = providers.into_iter().map(|(_, name)| name).collect();
-                write_signed(&unfinished, "providers", leaf(names, purpose)?, &authority)?;
-            }
+            write_signed(directory, prefix, parameters, &authority)?;
         }
-        std::fs::rename(&unfinished, &self.directory).map_err(file_error("put in place", &unfinished))
     }
+    Ok(())
 }
 
 /// Writes a new key below `directory`, and its certificate.

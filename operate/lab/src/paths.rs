@@ -54,6 +54,18 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode)).map_err(file_error("set the mode of", path))
 }
 
+/// Makes a directory that only root reads, whole or not at all, unless it is there: `fill` writes into it.
+pub(crate) fn make_once(directory: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let unfinished = directory.with_extension("new");
+    remove(&unfinished)?;
+    make_directory(&unfinished, 0o700)?;
+    fill(&unfinished)?;
+    fs::rename(&unfinished, directory).map_err(file_error("put in place", &unfinished))
+}
+
 /// Writes `content` to `path` so that a reader sees the old file or the new one, never half of one.
 pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();

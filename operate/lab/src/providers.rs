@@ -242,21 +242,17 @@ impl Credentials {
 
     /// Makes all of them, unless they are there.
     pub(crate) fn ensure(&self, spec: &LabSpec) -> Result<()> {
-        if self.directory.is_dir() {
-            return Ok(());
-        }
-        let unfinished = self.directory.with_extension("new");
-        paths::remove(&unfinished)?;
-        paths::make_directory(&unfinished, 0o700)?;
-        let write =
-            |name: &str, text: &str| paths::write_file(&unfinished.join(name), text.as_bytes(), 0o600);
-        write("google.secret", &secret()?)?;
-        write("github.secret", &secret()?)?;
-        let key = rsa_key()?;
-        write("microsoft.pem", &certificate(&key, &client_id(spec, "microsoft"))?)?;
-        write("microsoft.key", &key)?;
-        write("apple.p8", &KeyPair::generate()?.serialize_pem())?;
-        fs::rename(&unfinished, &self.directory).map_err(file_error("put in place", &unfinished))
+        paths::make_once(&self.directory, |unfinished| {
+            let write =
+                |name: &str, text: &str| paths::write_file(&unfinished.join(name), text.as_bytes(), 0o600);
+            write("google.secret", &secret()?)?;
+            write("github.secret", &secret()?)?;
+            let key = rsa_key()?;
+            write("microsoft.pem", &certificate(&key, &client_id(spec, "microsoft"))?)?;
+            write("microsoft.key", &key)?;
+            write("apple.p8", &KeyPair::generate()?.serialize_pem())?;
+            Ok(())
+        })
     }
 
     fn path(&self, name: &str) -> PathBuf {

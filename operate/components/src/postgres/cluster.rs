@@ -48,12 +48,7 @@ impl Cluster<'_> {
         let (component, host, version) = (self.component, self.host, self.version);
         let failed = |error: &dyn std::fmt::Display| ComponentError::new(component, host, error);
         let source = source::source(Software::Postgres(version), host.os).map_err(|error| failed(&error))?;
-        let directory = Directory {
-            path: NEW_CLUSTER.to_owned(),
-            owner: "root".to_owned(),
-            group: "root".to_owned(),
-            mode: 0o755,
-        };
+        let directory = Directory::new(NEW_CLUSTER);
         let mut resources =
             vec![Resource::new(component, directory), Resource::new(component, new_cluster())];
         resources.extend(source.resources(component));

@@ -22,6 +22,20 @@ pub struct Directory {
     pub mode: u32,
 }
 
+impl Directory {
+    /// One of root's that everybody may look into.
+    #[must_use]
+    pub fn new(path: &str) -> Self {
+        Self { path: path.to_owned(), owner: "root".to_owned(), group: "root".to_owned(), mode: 0o755 }
+    }
+
+    /// The same directory with another owner, group and mode.
+    #[must_use]
+    pub fn owned_by(self, owner: &str, group: &str, mode: u32) -> Self {
+        Self { owner: owner.to_owned(), group: group.to_owned(), mode, ..self }
+    }
+}
+
 /// A file, symbolic link or empty directory that must not exist; a directory with something in it is never removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absent {

@@ -106,6 +106,20 @@ impl Manage for User {
 }
 
 impl User {
+    /// The account of a service, without a home, into which nobody logs in.
+    #[must_use]
+    pub fn of_service(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            system: true,
+            uid: None,
+            home: "/nonexistent".to_owned(),
+            shell: "/usr/sbin/nologin".to_owned(),
+            groups: Vec::new(),
+            authorized_keys: None,
+        }
+    }
+
     fn keys_file(&self) -> Option<String> {
         self.authorized_keys.as_ref().map(|keys| keys.iter().map(|key| format!("{}\n", key.trim())).collect())
     }
