@@ -13,7 +13,7 @@ down: build          ## take the lab down
 	$(BASTIDE) down
 
 build: prerequisites ## the programs, static; the last one is the login providers of the lab's world
-	. .ci/environment; cargo build --release --locked -p bastide-cli -p app -p identity -p login-providers
+	.ci/build
 
 prerequisites:       ## install what a fresh Debian or Ubuntu machine lacks
 	.ci/prerequisites
@@ -25,7 +25,7 @@ test: prerequisites  ## everything, in labs of its own beside any that is up; ne
 	.ci/test
 
 bench: prerequisites ## the numbers, in a lab and with servers of their own; needs root
-	. .ci/environment; cargo build --release --locked -p bastide-cli -p app -p identity -p login-providers -p bench-load -p bench-flows
+	.ci/build -p bench-load -p bench-flows
 	. .ci/environment; bench/converge/run
 	. .ci/environment; bench/api/run
 	. .ci/environment; bench/identity/run

@@ -8,10 +8,11 @@ from statistics import median
 
 import pgbench
 import seed
-from columns import PORT, Answer, Running, Server, ask
+from columns import PORT, Server, start
 from exchanges import Proxy
 from process import Tree
 from programs import say
+from running import Answer, Running
 from servers import Servers
 
 KINDS = ("show", "list", "create")
@@ -54,7 +55,7 @@ class Bench:
 
     def one(self, server: Server, kind: str) -> dict:
         """One server from its start: idle, as fast as it can, and at half of that."""
-        running = Running(server, self.servers.files)
+        running = start(server, self.servers.files)
         try:
             time.sleep(0.5)
             idle = running.tree.resident_mb()
@@ -122,14 +123,14 @@ class Bench:
     def count(self, server: Server, proxy: Proxy, port: int) -> dict:
         """Round trips to the database between a request and its answer, the answers, and the statements."""
         trips, answers, statements = {}, {}, []
-        running = Running(server, self.servers.files, port)
+        running = start(server, self.servers.files, port)
         for kind in KINDS:
             counts = []
             for number in range(COUNTED):
                 # What follows from the request before is done by then.
                 time.sleep(0.05)
                 proxy.take()
-                answers[kind] = self.ask(running, kind, f"{running.server.name}-{number}")
+                answers[kind] = self.ask(running, kind, f"{running.name}-{number}")
                 counted = proxy.take()
                 counts.append(counted.exchanges)
                 statements += counted.statements
@@ -142,16 +143,16 @@ class Bench:
         headers = {"Authorization": f"Bearer {self.agent['token']}", "X-Forwarded-For": self.agent["address"]}
         match kind:
             case "show":
-                answer = ask("GET", f"/api/v1/tasks/{self.organization['tasks'][0]}", headers)
+                answer = running.ask("GET", f"/api/v1/tasks/{self.organization['tasks'][0]}", headers)
             case "list":
-                answer = ask("GET", "/api/v1/tasks?limit=50", headers)
+                answer = running.ask("GET", "/api/v1/tasks?limit=50", headers)
             case _:
                 new = {"project_id": self.organization["project"], "title": "Task", "due_on": "2027-01-31"}
                 headers |= {"Content-Type": "application/json", "Idempotency-Key": f'"{key}"'}
-                answer = ask("POST", "/api/v1/tasks", headers, json.dumps(new))
+                answer = running.ask("POST", "/api/v1/tasks", headers, json.dumps(new))
         if answer.status not in (200, 201):
             log = running.log.read_text()[-2000:]
-            raise RuntimeError(f"{running.server.name}, {kind}: {answer.status} {answer.body.decode()}\n{log}")
+            raise RuntimeError(f"{running.name}, {kind}: {answer.status} {answer.body.decode()}\n{log}")
         return answer
 
 

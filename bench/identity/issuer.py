@@ -1,13 +1,10 @@
-"""The issuer: its files, its accounts, and its process."""
+"""The issuer: its files, its accounts, and how it is started."""
 
-import os
-import signal
 import subprocess
-import time
 from pathlib import Path
 
-from process import Tree
-from servers import POSTGRES, Servers, wait_for_port
+from running import Running, environment
+from servers import POSTGRES, Servers
 
 PORT = 9000
 # As `bench-flows` has them.
@@ -30,22 +27,16 @@ EMPTIED = ("audit_events", "browser_sessions", "grants", "codes", "issued_tokens
 RESET = f"TRUNCATE {', '.join(EMPTIED)} CASCADE;\nCHECKPOINT;\n"
 
 
-def environment(files: Path) -> dict[str, str]:
+def told(files: Path) -> dict[str, str]:
     return {
-        "PATH": os.environ["PATH"],
+        **environment(files, PORT, f"postgres://app@localhost:{POSTGRES}/app"),
         "BIND_ADDRESS": "127.0.0.1",
-        "PORT": str(PORT),
         "METRICS_PORT": "9466",
         "PUBLIC_URL": ISSUER,
         "TRUSTED_PROXIES": "127.0.0.1",
-        "DATABASE_URL": f"postgres://app@localhost:{POSTGRES}/app",
-        "DATABASE_PASSWORD_FILE": str(files / "password"),
         "DATABASE_DIRECT_URL": f"postgres://owner@localhost:{POSTGRES}/app",
         "DATABASE_DIRECT_PASSWORD_FILE": str(files / "password"),
-        "PRIVATE_CA_FILE": str(files / "ca.pem"),
         "EXTRA_CA_FILE": str(files / "ca.pem"),
-        "SECRET_KEY_FILE": str(files / "secret-key"),
-        "SEALING_KEYS_FILE": str(files / "sealing-keys"),
         "IDENTITY_FILE": str(files / "identity.toml"),
     }
 
@@ -54,7 +45,7 @@ def prepare(identity: Path, servers: Servers) -> None:
     """The files that stay, and the schema."""
     (servers.files / "client-secret").write_text(f"{SECRET}\n")
     write_settings(servers.files, 1)
-    subprocess.run([identity, "migrate"], env=environment(servers.files), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([identity, "migrate"], env=told(servers.files), check=True, stdout=subprocess.DEVNULL)
 
 
 def fill(servers: Servers, accounts: int) -> None:
@@ -79,24 +70,6 @@ at = "https://localhost:{google}"
 """)
 
 
-class Running:
-    """The issuer, running, with its log beside the servers' files."""
-
-    def __init__(self, identity: Path, files: Path):
-        self.log = files / "identity.log"
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                [str(identity), "serve"], env=environment(files), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        self.tree = Tree(self.process.pid)
-        wait_for_port(PORT, self.process, "identity")
-        # Keys are made, and what it looks at first is seen.
-        time.sleep(2)
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+def start(identity: Path, files: Path) -> Running:
+    """The issuer, running: it is ready once it has a key to sign with."""
+    return Running("identity", [str(identity), "serve"], told(files), files / "identity.log", "/readyz", files)

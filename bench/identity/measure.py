@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import issuer
@@ -71,8 +72,9 @@ def rounds(identity: Path, servers: Servers, load: Load, count: int) -> list[dic
 
 
 def once(identity: Path, servers: Servers, load: Load) -> dict:
-    running = issuer.Running(identity, servers.files)
+    running = issuer.start(identity, servers.files)
     try:
+        time.sleep(0.5)
         idle = running.tree.resident_mb()
         trees = {"issuer": running.tree, "postgres": Tree(servers.running["postgres"].pid)}
         full = load.run(trees)
