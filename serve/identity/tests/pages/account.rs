@@ -60,6 +60,11 @@ async fn a_person_looks_after_the_account_and_leaves() {
     browser.expect("#confirmation-fault", "This is not what is to be typed. Nothing was deleted.").await;
     look(&browser, "delete").await;
     browser.click("#back").await;
+    browser.expect("h1", "ada Lovelace").await;
+    browser.open("/logout?client_id=app").await;
+    look(&browser, "logout").await;
+    browser.click("#stay").await;
+    browser.expect("h1", "ada Lovelace").await;
     browser.click("#sign-out").await;
     browser.expect("h1", "You are signed out").await;
     look(&browser, "signed-out").await;

@@ -26,6 +26,13 @@ async fn everything_on_the_way_in_can_be_seen_and_used() {
         let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle").await;
         assert_eq!(outline, "solid", "{name}");
     }
+    // For a client that wants more than to know who it is.
+    browser.open(&format!("/authorize?{}", people::ASKS_FOR_TOKENS)).await;
+    browser.expect("h1", "Sign in to Garden planner").await;
+    browser.expect("#cancel", "Back to Garden planner").await;
+    look(&browser, "sign-in-to-client").await;
+
+    browser.open("/sign-in").await;
     let state = people::state_of(&browser.source().await);
     let (name, value) = people::waiting(&stage.servers, &state, "t:o", "ada@example.test");
     browser.bring(&format!("{name}={value}")).await;

@@ -2,6 +2,8 @@
 
 use foundation::testing::look::look;
 
+use login_providers::{Fault, Provider};
+
 use crate::browser;
 use crate::world::{NAMES, Scene};
 
@@ -26,6 +28,12 @@ async fn a_browser_goes_to_each_provider_and_comes_back() {
     }
     // With Google she has another address, and so another account.
     assert_eq!(scene.stage.count("accounts"), "2");
+    scene.world.does_wrong(Provider::Google, Some(Fault::Nonsense));
+    browser.forget().await;
+    browser.open("/sign-in").await;
+    browser.click("#sign-in-google").await;
+    browser.expect("#failure strong", "The provider does not answer").await;
+    look(&browser, "sign-in-failure").await;
     browser.open("/authorize?client_id=nobody").await;
     browser.expect("h1", "That site cannot let you sign in here").await;
     look(&browser, "problem-of-a-client").await;

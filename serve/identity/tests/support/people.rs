@@ -20,7 +20,7 @@ pub fn settings(servers: &Servers) -> String {
     format!(
         "[[client]]\nid = \"app\"\nname = \"Garden planner\"\nsecret_file = \"{secret}\"\n\
          redirect_uris = [\"https://app.example.test/callback\"]\n\
-         back_channel_logout_uri = \"https://app.example.test/logout\"\n\
+         back_channel_logout_uri = \"https://app.example.test/logout\"\nupstream_tokens = true\n\
          [[client]]\nid = \"quiet\"\nname = \"Weather\"\nsecret_file = \"{secret}\"\n\
          redirect_uris = [\"https://quiet.example.test/callback\"]\n\
          {}{}{}[[provider]]\nkind = \"apple\"\nclient_id = \"apple\"\nkey_file = \"{apple}\"\nkey_id = \"K\"\n\
@@ -30,6 +30,10 @@ pub fn settings(servers: &Servers) -> String {
         provider("microsoft"),
     )
 }
+
+/// What the client `app` asks, which wants login providers' tokens.
+pub const ASKS_FOR_TOKENS: &str = "client_id=app&response_type=code&redirect_uri=https://app.example.test/callback&state=s\
+     &scope=openid%20upstream_tokens&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 
 /// Somebody with an address that is vouched for and an identity at Google.
 pub fn account(servers: &Servers, name: &str) -> Uuid {
